@@ -1,0 +1,2 @@
+//! Skerry.
+fn main() {}
