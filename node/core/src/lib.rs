@@ -4,4 +4,8 @@
 //! `clippy.toml` beside this crate forbids the calls that would break that. The device binary
 //! (crate `skerry`) carries out what is decided here.
 
+pub mod agent;
+pub mod document;
 pub mod ids;
+pub mod time;
+pub mod units;
