@@ -276,6 +276,14 @@ pub enum SpecError {
         /// The missing one.
         on: AgentName,
     },
+    /// A dependency must be healthy, and nothing says how that is known.
+    #[error("agent '{agent}': dependsOn.{on}: is to be healthy, but '{on}' has no healthCheck")]
+    NoHealthCheck {
+        /// The agent.
+        agent: AgentName,
+        /// The one without a check.
+        on: AgentName,
+    },
     /// Dependencies that go round.
     #[error("dependsOn goes round in a circle: {}", .0.iter().map(AgentName::as_str).collect::<Vec<_>>().join(" -> "))]
     Cycle(Vec<AgentName>),
@@ -422,6 +430,13 @@ pub fn check_dependencies(specs: &[AgentSpec]) -> Result<(), SpecError> {
     for spec in specs {
         if let Some(on) = spec.depends_on.keys().find(|on| !by_name.contains_key(on)) {
             return Err(SpecError::NoSuchDependency { agent: spec.name.clone(), on: on.clone() });
+        }
+        let unchecked = spec.depends_on.iter().find(|(on, condition)| {
+            **condition == Condition::Healthy
+                && by_name.get(on).is_some_and(|dependency| dependency.health_check.is_none())
+        });
+        if let Some((on, _)) = unchecked {
+            return Err(SpecError::NoHealthCheck { agent: spec.name.clone(), on: on.clone() });
         }
     }
     // Take away, again and again, who depends on nobody that is left: what stays is in a circle or
