@@ -13,6 +13,7 @@ pub mod ids;
 pub mod memory;
 pub mod observed;
 pub mod plan;
+pub mod report;
 pub mod restart;
 pub mod time;
 pub mod units;
