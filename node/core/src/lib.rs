@@ -4,4 +4,6 @@
 //! `clippy.toml` beside this crate forbids the calls that would break that. The device binary
 //! (crate `skerry`) carries out what is decided here.
 
+pub mod bundle;
 pub mod ids;
+pub mod trust;
