@@ -112,10 +112,7 @@ impl SledStore {
         let found = best.as_ref().map_or(0, |e| e.generation);
         let outcome = match &best {
             Some(export) => format!("made again from the export of generation {found}"),
-            None => {
-                let _ = export;
-                "no whole export was found, so it begins empty".to_owned()
-            }
+            None => "no whole export was found, so it begins empty".to_owned(),
         };
         let store = Self::with(db, folder, found);
         if let Some(export) = best {
