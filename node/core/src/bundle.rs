@@ -89,7 +89,8 @@ impl BundleError {
 }
 
 /// Whom a document is for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Address {
     /// One node.
     Node(NodeName),
