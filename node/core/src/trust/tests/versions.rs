@@ -140,6 +140,9 @@ fn steps_out_of_order_are_refused() {
     let _ = set.update_timestamp(repo.release().timestamp.as_bytes(), now()).unwrap();
     let error = set.verify_target(PATH, DOCUMENT.as_bytes(), now()).unwrap_err();
     assert_eq!(error.rule(), "mismatch", "old targets are not used under a newer timestamp");
+    let _ = set.update_snapshot(repo.release().snapshot.as_bytes(), now()).unwrap();
+    let error = set.verify_target(PATH, DOCUMENT.as_bytes(), now()).unwrap_err();
+    assert_eq!(error.rule(), "mismatch", "nor under a newer snapshot");
 }
 
 #[test]
