@@ -189,6 +189,21 @@ fn the_readme_starts_with_the_two_commands() {
     }
 }
 
+#[test]
+fn every_dependency_has_its_line() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the root manifest");
+    let manifest: toml::Table = manifest.parse().expect("a manifest in TOML");
+    let table = manifest["workspace"]["dependencies"].as_table().expect("shared dependencies");
+    let used: BTreeSet<&str> =
+        table.iter().filter(|(_, v)| v.get("path").is_none()).map(|(n, _)| n.as_str()).collect();
+    let page = fs::read_to_string(root().join("docs/dependencies.md")).expect("dependencies.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let told: BTreeSet<&str> = rows.collect();
+    let missing = used.difference(&told).map(|n| format!("docs/dependencies.md: no line for {n}"));
+    let stale = told.difference(&used).map(|n| format!("docs/dependencies.md: {n} is not used"));
+    none(&missing.chain(stale).collect::<Vec<_>>());
+}
+
 /// Not a rule: the long ones are listed, so that somebody may look (see `success-output` in
 /// `.config/nextest.toml`).
 #[test]
