@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{AgentSpec, SpecError, check_dependencies};
-use crate::ids::{GroupName, NodeName};
+use crate::bundle::Address;
 
 /// The most agents in one document.
 pub const AGENTS_MAX: usize = 1024;
@@ -22,8 +22,8 @@ pub struct Document {
     pub api_version: ApiVersion,
     /// Only grows, from one document to the next.
     pub version: u64,
-    /// Who must follow it.
-    pub audience: Audience,
+    /// Who must follow it; the same as the path under which it was signed.
+    pub audience: Address,
     /// What must run; what is not here must not.
     pub agents: Vec<AgentSpec>,
 }
@@ -34,35 +34,6 @@ pub enum ApiVersion {
     /// The first.
     #[serde(rename = "skerry/v1")]
     V1,
-}
-
-/// Who a document is for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Audience {
-    /// One node.
-    Node(NodeName),
-    /// Every node of a group.
-    Group(GroupName),
-}
-
-impl Audience {
-    /// The path of the TUF target that carries a document for this audience.
-    pub fn target_path(&self) -> String {
-        match self {
-            Self::Node(node) => format!("nodes/{node}/desired.json"),
-            Self::Group(group) => format!("groups/{group}/desired.json"),
-        }
-    }
-}
-
-impl std::fmt::Display for Audience {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Node(node) => write!(f, "node '{node}'"),
-            Self::Group(group) => write!(f, "group '{group}'"),
-        }
-    }
 }
 
 /// Why bytes are not a document.

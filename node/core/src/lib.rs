@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod agent;
+pub mod bundle;
 pub mod desired;
 pub mod document;
 pub mod health;
@@ -16,4 +17,5 @@ pub mod plan;
 pub mod report;
 pub mod restart;
 pub mod time;
+pub mod trust;
 pub mod units;

@@ -15,7 +15,7 @@ fn agent(name: &str) -> String {
 fn a_document_reads_and_writes_itself() {
     let document = Document::parse(json(&agent("a")).as_bytes()).unwrap();
     assert_eq!(document.version, 3);
-    assert_eq!(document.audience.target_path(), "nodes/box-1/desired.json");
+    assert_eq!(document.audience.path(), "nodes/box-1/desired.json");
     assert_eq!(Document::parse(&document.to_bytes()).unwrap(), document);
 }
 

@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::accept::Accepted;
 use crate::agent::{AgentSpec, Condition, HealthCheck, Restart};
+use crate::bundle::Address;
 use crate::desired::LocalWish;
-use crate::document::{ApiVersion, Audience, Document};
+use crate::document::{ApiVersion, Document};
 use crate::ids::Digest;
 use crate::observed::{Exit, ObservedAgent};
 
@@ -56,7 +57,7 @@ impl World {
         let document = Document {
             api_version: ApiVersion::V1,
             version: 1,
-            audience: Audience::Node("box-1".parse().unwrap()),
+            audience: Address::Node("box-1".parse().unwrap()),
             agents: specs.to_vec(),
         };
         document.check().unwrap();
@@ -316,7 +317,7 @@ fn a_name_belongs_to_one_source() {
     let fleet = Accepted::for_tests(Document {
         api_version: ApiVersion::V1,
         version: 1,
-        audience: Audience::Node("box-1".parse().unwrap()),
+        audience: Address::Node("box-1".parse().unwrap()),
         agents: vec![document],
     });
     let merged = Desired::merge(Some(&fleet), &[wish]);
