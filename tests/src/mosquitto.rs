@@ -92,6 +92,12 @@ impl Mosquitto {
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
+    /// Who may connect.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// The authority behind a broker with [`Access::ClientCertificate`].
     #[must_use]
     pub fn authority(&self) -> Option<&Authority> {

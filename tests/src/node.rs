@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
+use crate::mosquitto::{Access, Mosquitto};
 use crate::process::{Background, Output, need_root, run, run_with_input, subject};
 use crate::scratch::Scratch;
 use crate::until::until_or_dump;
@@ -62,6 +63,28 @@ impl NodeSetup {
     #[must_use]
     pub fn broker(self, url: &str) -> Self {
         self.set("broker.url", url)
+    }
+
+    /// Connects it to a test's broker with whatever that asks for: a password, or a certificate.
+    ///
+    /// # Panics
+    /// When a certificate can't be made.
+    #[must_use]
+    pub fn connect(self, broker: &Mosquitto) -> Self {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let name = self.name.clone();
+        let mut setup = self.broker(&broker.url());
+        if let Access::Password { user, password } = broker.access() {
+            setup = setup.set("broker.username", user.as_str());
+            setup = setup.set("broker.password", password.as_str());
+        }
+        if let Some(authority) = broker.authority() {
+            let client = authority.client(&name);
+            setup = setup.set("broker.ca_file", text(&authority.certificate()));
+            setup = setup.set("broker.cert_file", text(&client.certificate));
+            setup = setup.set("broker.key_file", text(&client.key));
+        }
+        setup
     }
 
     /// The root of trust it accepts documents under.

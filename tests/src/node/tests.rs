@@ -27,3 +27,16 @@ fn a_node_that_ends_at_once_is_told() {
     let scratch = Scratch::new();
     let _ = Node::setup_of("/bin/false".into(), &scratch, "box-1").start();
 }
+
+#[test]
+fn a_node_gets_what_its_broker_asks_for() {
+    let scratch = Scratch::new();
+    let broker = Mosquitto::start_with(Access::ClientCertificate);
+    let setup = Node::setup_of("/bin/false".into(), &scratch, "box-1").connect(&broker);
+    let section = setup.config["broker"].as_table().expect("a section");
+    for key in ["ca_file", "cert_file", "key_file"] {
+        let file = section[key].as_str().expect("a path");
+        assert!(Path::new(file).is_file(), "{key}: {file}");
+    }
+    assert_eq!(section["url"].as_str(), Some(&*broker.url()));
+}
