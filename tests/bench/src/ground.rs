@@ -1,0 +1,165 @@
+//! Lays out what the contestants need, and takes it away again: the programs built from
+//! `native/`, one root file system, bundles, cgroup parents and a tmpfs for everybody's state.
+//! It never measures. Next: `race.rs`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use crate::contestant::Mode;
+use crate::error::Error;
+use crate::process::run;
+use crate::sandbox::{CGROUP_PARENT, Cgroups, FOLDERS, floor_plan, oci_config};
+
+const CGROUP_ROOT: &str = "/sys/fs/cgroup";
+
+/// The ground that the contestants stand on; removed when dropped.
+pub struct Ground {
+    /// Run-time state, on a tmpfs, as /run is on a device.
+    pub run: PathBuf,
+    /// The root file system and programs, on disk.
+    pub data: PathBuf,
+    /// Which kind of cgroups the machine has.
+    pub cgroups: Cgroups,
+}
+
+impl Ground {
+    /// Makes the ground afresh, removing what an interrupted run left.
+    ///
+    /// # Errors
+    /// When a folder, the tmpfs, a cgroup or a program cannot be made.
+    pub fn lay(native: &Path) -> Result<Self, Error> {
+        let v2 = Path::new(CGROUP_ROOT).join("cgroup.controllers").exists();
+        let ground = Self {
+            run: PathBuf::from("/run/skerry-bench"),
+            data: PathBuf::from("/var/tmp/skerry-bench"),
+            cgroups: if v2 { Cgroups::V2 } else { Cgroups::V1 },
+        };
+        ground.take_away();
+        make_dir(&ground.run)?;
+        mount("skerry-bench", &ground.run, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, None)
+            .map_err(|e| Error::of("mount a tmpfs on", "/run/skerry-bench", e))?;
+        for folder in FOLDERS {
+            make_dir(&ground.rootfs().join(folder))?;
+        }
+        ground.build(native)?;
+        ground.make_cgroup_parents()?;
+        let plan = floor_plan(ground.cgroups, &ground.rootfs(), "floor");
+        write(&ground.plan(), &plan)?;
+        Ok(ground)
+    }
+
+    /// The root file system.
+    pub fn rootfs(&self) -> PathBuf {
+        self.data.join("rootfs")
+    }
+
+    /// The probe, as seen on the host.
+    pub fn probe(&self) -> PathBuf {
+        self.rootfs().join("probe")
+    }
+
+    /// The floor program.
+    pub fn floor(&self) -> PathBuf {
+        self.data.join("floor")
+    }
+
+    /// The floor's plan.
+    pub fn plan(&self) -> PathBuf {
+        self.run.join("floor.plan")
+    }
+
+    /// Where programs' error output is kept.
+    pub fn errors(&self) -> PathBuf {
+        self.run.join("errors")
+    }
+
+    /// Writes the bundles of one OCI runtime, one for each mode, and returns their folder.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn bundles(&self, id: &str) -> Result<PathBuf, Error> {
+        let folder = self.run.join("bundles").join(id);
+        for mode in [Mode::Once, Mode::Show] {
+            let bundle = folder.join(mode.word());
+            make_dir(&bundle)?;
+            let config = oci_config(&self.rootfs(), id, &["/probe", mode.word()]);
+            write(&bundle.join("config.json"), &config.to_string())?;
+        }
+        Ok(folder)
+    }
+
+    fn build(&self, native: &Path) -> Result<(), Error> {
+        let gcc = || {
+            let mut command = Command::new("gcc");
+            command.args(["-O2", "-static", "-Wall", "-Wextra", "-Werror", "-o"]);
+            command
+        };
+        let bare = ["-nostdlib", "-ffreestanding", "-fno-stack-protector"];
+        run(gcc().arg(self.probe()).args(bare).arg(native.join("probe.c")), &self.errors())?;
+        run(gcc().arg(self.floor()).arg(native.join("floor.c")), &self.errors())
+    }
+
+    fn make_cgroup_parents(&self) -> Result<(), Error> {
+        for parent in cgroup_parents() {
+            make_dir(&parent)?;
+        }
+        if self.cgroups == Cgroups::V2 {
+            let root = Path::new(CGROUP_ROOT);
+            for folder in [root.to_path_buf(), root.join(CGROUP_PARENT)] {
+                write(&folder.join("cgroup.subtree_control"), "+cpu +memory +pids")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes everything; failures are left for the next run to meet.
+    fn take_away(&self) {
+        let _ = unmount(&self.run, UnmountFlags::DETACH);
+        let _ = std::fs::remove_dir_all(&self.run);
+        let _ = std::fs::remove_dir_all(&self.data);
+        for parent in cgroup_parents() {
+            for child in std::fs::read_dir(&parent).into_iter().flatten().flatten() {
+                let _ = std::fs::remove_dir(child.path());
+            }
+            let _ = std::fs::remove_dir(parent);
+        }
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        self.take_away();
+    }
+}
+
+/// Our parent cgroup in every hierarchy.
+fn cgroup_parents() -> Vec<PathBuf> {
+    let root = Path::new(CGROUP_ROOT);
+    if root.join("cgroup.controllers").exists() {
+        return vec![root.join(CGROUP_PARENT)];
+    }
+    let hierarchies = std::fs::read_dir(root).into_iter().flatten().flatten();
+    hierarchies
+        .map(|entry| entry.path())
+        .filter(|path| path.join("cgroup.procs").exists())
+        .map(|path| path.join(CGROUP_PARENT))
+        .collect()
+}
+
+/// Makes a folder with its parents.
+///
+/// # Errors
+/// When the system refuses.
+pub fn make_dir(path: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(path).map_err(|e| Error::at("make", path, e))
+}
+
+/// Writes a whole file.
+///
+/// # Errors
+/// When the system refuses.
+pub fn write(path: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(path, text).map_err(|e| Error::at("write", path, e))
+}

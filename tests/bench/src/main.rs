@@ -1,0 +1,158 @@
+//! `skerry-bench`: measures Skerry beside its peers and the floor, and writes the result down.
+//!
+//! This file tells the order: lay the ground, let each contestant show its sandbox, race, measure
+//! the node, report. It never touches a clock itself (`race.rs`) and never judges (`report.rs`).
+
+mod contestant;
+mod cost;
+mod error;
+mod ground;
+mod inside;
+mod machine;
+mod node;
+mod oci;
+mod options;
+mod process;
+mod race;
+mod report;
+mod sandbox;
+mod skerry;
+mod stats;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use rustix::process::{getpid, getuid, set_child_subreaper};
+
+use contestant::{Bare, Contestant, Floor, Mode};
+use ground::Ground;
+use inside::Inside;
+use oci::{Oci, Style};
+use options::Options;
+use race::{Rules, Times, first_instruction, race};
+use report::{Entry, Outcome};
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    ensure!(getuid().is_root(), "containers need root: run this as root");
+    set_child_subreaper(Some(getpid())).context("cannot become the subreaper")?;
+    let ground = Ground::lay(&options.native)?;
+    let outcome = measure(&options, &ground)?;
+    drop(ground);
+    let text = report::write(&outcome);
+    println!("\n{text}");
+    if let Some(path) = &options.markdown {
+        std::fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("Written to {}", path.display());
+    }
+    Ok(())
+}
+
+fn measure(options: &Options, ground: &Ground) -> anyhow::Result<Outcome> {
+    let machine = machine::describe(ground.cgroups);
+    let mut left_out = Vec::new();
+    let mut contestants = gather(options, ground)?;
+    let insides = show(&mut contestants, &mut left_out)?;
+    let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 50 });
+    let mut run = |name: &str, gap: u64| -> anyhow::Result<Vec<Times>> {
+        println!("Racing {} contestants, {rounds} rounds, {name} …", contestants.len());
+        let limit = Duration::from_secs(80);
+        Ok(race(&mut contestants, Rules { rounds, gap: Duration::from_millis(gap), limit })?)
+    };
+    let back_to_back = run("back to back", 0)?;
+    let rested = run("with 100 ms between them", 100)?;
+    let entries = contestants
+        .iter()
+        .zip(insides)
+        .zip(back_to_back.into_iter().zip(rested))
+        .map(|((contestant, inside), (back_to_back, rested))| Entry {
+            name: contestant.name(),
+            how: contestant.how(),
+            inside,
+            back_to_back,
+            rested,
+        })
+        .collect();
+    let programs = [&options.runc, &options.youki, &options.skerry];
+    Ok(Outcome {
+        machine,
+        command: options.command.clone(),
+        versions: programs.into_iter().flatten().map(|p| machine::version(p)).collect(),
+        entries,
+        node: None,
+        binary: options.skerry.as_deref().map(size).transpose()?,
+        left_out,
+        judged: !options.quick,
+    })
+}
+
+fn size(program: &Path) -> anyhow::Result<u64> {
+    let context = || format!("cannot look at {}", program.display());
+    Ok(program.metadata().with_context(context)?.len())
+}
+
+/// The contestants that this machine has programs for.
+fn gather(options: &Options, ground: &Ground) -> anyhow::Result<Vec<Box<dyn Contestant>>> {
+    let errors = || ground.errors();
+    let mut list: Vec<Box<dyn Contestant>> = vec![
+        Box::new(Bare { probe: ground.probe(), errors: errors() }),
+        Box::new(Floor { program: ground.floor(), plan: ground.plan(), errors: errors() }),
+    ];
+    let runtimes = [
+        ("runc run", Style::Run, &options.runc),
+        ("runc create+start", Style::CreateStart, &options.runc),
+        ("youki create+start", Style::CreateStart, &options.youki),
+    ];
+    for (name, style, program) in runtimes {
+        let Some(program) = program else { continue };
+        let id = name.replace([' ', '+'], "-");
+        list.push(Box::new(Oci {
+            name,
+            program: program.clone(),
+            style,
+            bundles: ground.bundles(&id)?,
+            state: ground.run.join(&id),
+            id,
+            errors: errors(),
+        }));
+    }
+    if let Some(program) = &options.skerry {
+        list.push(Box::new(skerry::Monitor {
+            program: program.clone(),
+            rootfs: ground.rootfs(),
+            run_dir: ground.run.join("monitor"),
+            log_dir: ground.run.join("monitor-log"),
+        }));
+    }
+    Ok(list)
+}
+
+/// Lets each contestant show its sandbox once. A peer that cannot is left out of the race, with
+/// its reason; the floor and ours must be able to.
+fn show(
+    contestants: &mut Vec<Box<dyn Contestant>>,
+    left_out: &mut Vec<String>,
+) -> anyhow::Result<Vec<Inside>> {
+    let mut insides = Vec::new();
+    let mut able = Vec::new();
+    for mut contestant in contestants.drain(..) {
+        let name = contestant.name();
+        let shown = contestant.start(Mode::Show).and_then(|said| {
+            contestant.clear()?;
+            first_instruction(&said)?;
+            Ok(inside::read(&said))
+        });
+        match shown {
+            Ok(inside) => {
+                insides.push(inside);
+                able.push(contestant);
+            }
+            Err(error) if name.starts_with("youki") => left_out.push(format!("{name}: {error}")),
+            Err(error) => return Err(error).context(format!("{name} cannot start the probe")),
+        }
+    }
+    *contestants = able;
+    Ok(insides)
+}
