@@ -74,6 +74,8 @@ impl Contestant for Bare {
 
 /// The floor program.
 pub struct Floor {
+    /// Its name in the tables.
+    pub name: &'static str,
     /// The program, built from `native/floor.c`.
     pub program: PathBuf,
     /// Its plan.
@@ -84,7 +86,7 @@ pub struct Floor {
 
 impl Contestant for Floor {
     fn name(&self) -> &'static str {
-        "floor"
+        self.name
     }
 
     fn how(&self) -> String {

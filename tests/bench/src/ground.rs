@@ -10,7 +10,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use crate::contestant::Mode;
 use crate::error::Error;
 use crate::process::run;
-use crate::sandbox::{CGROUP_PARENT, Cgroups, FOLDERS, floor_plan, oci_config};
+use crate::sandbox::{CGROUP_PARENT, Cgroups, FOLDERS, Join, floor_plan, oci_config};
 
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
@@ -45,8 +45,6 @@ impl Ground {
         }
         ground.build(native)?;
         ground.make_cgroup_parents()?;
-        let plan = floor_plan(ground.cgroups, &ground.rootfs(), "floor");
-        write(&ground.plan(), &plan)?;
         Ok(ground)
     }
 
@@ -65,9 +63,14 @@ impl Ground {
         self.data.join("floor")
     }
 
-    /// The floor's plan.
-    pub fn plan(&self) -> PathBuf {
-        self.run.join("floor.plan")
+    /// Writes the floor's plan for a container of this name, and returns where.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn plan(&self, join: Join, name: &str) -> Result<PathBuf, Error> {
+        let path = self.run.join(name).with_extension("plan");
+        write(&path, &floor_plan(self.cgroups, join, &self.rootfs(), name))?;
+        Ok(path)
     }
 
     /// Where programs' error output is kept.

@@ -31,8 +31,12 @@ use ground::Ground;
 use inside::Inside;
 use oci::{Oci, Style};
 use options::Options;
-use race::{Rules, Times, first_instruction, race};
+use race::{Rules, first_instruction, race};
 use report::{Entry, Outcome};
+use sandbox::{Cgroups, Join};
+
+/// Starts in a row that count, of those back to back.
+const BURST: usize = 4;
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
@@ -56,13 +60,13 @@ fn measure(options: &Options, ground: &Ground) -> anyhow::Result<Outcome> {
     let mut contestants = gather(options, ground)?;
     let insides = show(&mut contestants, &mut left_out)?;
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 50 });
-    let mut run = |name: &str, gap: u64| -> anyhow::Result<Vec<Times>> {
-        println!("Racing {} contestants, {rounds} rounds, {name} …", contestants.len());
-        let limit = Duration::from_secs(80);
-        Ok(race(&mut contestants, Rules { rounds, gap: Duration::from_millis(gap), limit })?)
+    let mut run = |name: &str, rounds: usize, burst: usize, gap: u64| {
+        println!("Racing {} contestants, {rounds} × {burst}, {name} …", contestants.len());
+        let limit = Duration::from_secs(70);
+        race(&mut contestants, Rules { rounds, burst, gap: Duration::from_millis(gap), limit })
     };
-    let back_to_back = run("back to back", 0)?;
-    let rested = run("with 100 ms between them", 100)?;
+    let back_to_back = run("back to back", rounds.div_ceil(BURST), BURST, 0)?;
+    let rested = run("each after 100 ms of rest", rounds, 1, 100)?;
     let entries = contestants
         .iter()
         .zip(insides)
@@ -96,10 +100,17 @@ fn size(program: &Path) -> anyhow::Result<u64> {
 /// The contestants that this machine has programs for.
 fn gather(options: &Options, ground: &Ground) -> anyhow::Result<Vec<Box<dyn Contestant>>> {
     let errors = || ground.errors();
+    let floor = |name: &'static str, join| -> anyhow::Result<Box<dyn Contestant>> {
+        let plan = ground.plan(join, &plain(name))?;
+        Ok(Box::new(Floor { name, program: ground.floor(), plan, errors: errors() }))
+    };
     let mut list: Vec<Box<dyn Contestant>> = vec![
         Box::new(Bare { probe: ground.probe(), errors: errors() }),
-        Box::new(Floor { program: ground.floor(), plan: ground.plan(), errors: errors() }),
+        floor("floor", Join::Thread)?,
     ];
+    if ground.cgroups == Cgroups::V1 {
+        list.push(floor("floor, cgroup.procs", Join::Process)?);
+    }
     let runtimes = [
         ("runc run", Style::Run, &options.runc),
         ("runc create+start", Style::CreateStart, &options.runc),
@@ -107,7 +118,7 @@ fn gather(options: &Options, ground: &Ground) -> anyhow::Result<Vec<Box<dyn Cont
     ];
     for (name, style, program) in runtimes {
         let Some(program) = program else { continue };
-        let id = name.replace([' ', '+'], "-");
+        let id = plain(name);
         list.push(Box::new(Oci {
             name,
             program: program.clone(),
@@ -127,6 +138,11 @@ fn gather(options: &Options, ground: &Ground) -> anyhow::Result<Vec<Box<dyn Cont
         }));
     }
     Ok(list)
+}
+
+/// A name as a file's and a cgroup's.
+fn plain(name: &str) -> String {
+    name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
 }
 
 /// Lets each contestant show its sandbox once. A peer that cannot is left out of the race, with

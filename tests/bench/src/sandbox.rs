@@ -168,14 +168,23 @@ pub fn oci_config(root: &Path, name: &str, arguments: &[&str]) -> Value {
     })
 }
 
+/// How the floor joins a cgroup of v1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// Through `tasks`, as one thread: it waits for nothing.
+    Thread,
+    /// Through `cgroup.procs`, as runtimes do: after a rest it waits for an RCU grace period.
+    Process,
+}
+
 /// The plan of the same container for the floor program.
-pub fn floor_plan(cgroups: Cgroups, root: &Path, name: &str) -> String {
+pub fn floor_plan(cgroups: Cgroups, join: Join, root: &Path, name: &str) -> String {
     let mut plan = String::new();
     let mut line = |text: String| {
         plan.push_str(&text);
         plan.push('\n');
     };
-    for text in cgroup_lines(cgroups, name) {
+    for text in cgroup_lines(cgroups, join, name) {
         line(text);
     }
     line(format!("root {}", root.display()));
@@ -202,13 +211,17 @@ pub fn floor_plan(cgroups: Cgroups, root: &Path, name: &str) -> String {
     plan
 }
 
-fn cgroup_lines(cgroups: Cgroups, name: &str) -> Vec<String> {
+fn cgroup_lines(cgroups: Cgroups, join: Join, name: &str) -> Vec<String> {
     let mut lines = Vec::new();
     match cgroups {
         Cgroups::V1 => {
             let dir =
                 |controller: &str| format!("/sys/fs/cgroup/{controller}/{CGROUP_PARENT}/{name}");
-            lines.extend(V1_CONTROLLERS.map(|controller| format!("cgroup1 {}", dir(controller))));
+            let file = match join {
+                Join::Thread => "tasks",
+                Join::Process => "cgroup.procs",
+            };
+            lines.extend(V1_CONTROLLERS.map(|c| format!("cgroup1 {} {file}", dir(c))));
             let mut set = |controller: &str, file: &str, value: &str| {
                 lines.push(format!("set {}/{controller}.{file} {value}", dir(controller)));
             };

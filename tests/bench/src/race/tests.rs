@@ -31,11 +31,11 @@ impl Contestant for Prompt {
 #[test]
 fn every_contestant_has_as_many_times_as_rounds() {
     let prompt = || Box::new(Prompt { starts: 0, clears: 0 }) as Box<dyn Contestant>;
-    let rules = Rules { rounds: 3, gap: Duration::ZERO, limit: Duration::from_secs(60) };
+    let rules = Rules { rounds: 3, burst: 4, gap: Duration::ZERO, limit: Duration::from_secs(60) };
     let times = race(&mut [prompt(), prompt()], rules).expect("a race without failures");
     assert_eq!(
         times.iter().map(|t| (t.start.len(), t.whole.len())).collect::<Vec<_>>(),
-        [(3, 3); 2]
+        [(12, 12); 2]
     );
     assert!(
         times.iter().all(|t| t.start.iter().zip(&t.whole).all(|(start, whole)| start <= whole))

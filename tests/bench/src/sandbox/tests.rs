@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::{Cgroups, flags_and_data, floor_plan, oci_config};
+use super::{Cgroups, Join, flags_and_data, floor_plan, oci_config};
 
 /// Every mount, mask and limit of the bundle has its line in the floor's plan, so that the floor
 /// cannot become faster by doing less.
@@ -8,7 +8,7 @@ use super::{Cgroups, flags_and_data, floor_plan, oci_config};
 fn the_floor_does_what_the_bundle_says() {
     let root = Path::new("/r");
     let config = oci_config(root, "floor", &["/probe", "once"]);
-    let plan = floor_plan(Cgroups::V1, root, "floor");
+    let plan = floor_plan(Cgroups::V1, Join::Thread, root, "floor");
     let list = |pointer: &str| config.pointer(pointer).and_then(|v| v.as_array()).expect("a list");
     for mount in list("/mounts") {
         let target = mount["destination"].as_str().expect("a target");
@@ -26,7 +26,7 @@ fn the_floor_does_what_the_bundle_says() {
 
 #[test]
 fn on_v2_there_is_one_cgroup() {
-    let plan = floor_plan(Cgroups::V2, Path::new("/r"), "floor");
+    let plan = floor_plan(Cgroups::V2, Join::Thread, Path::new("/r"), "floor");
     assert_eq!(plan.matches("cgroup2 ").count(), 1);
     assert!(!plan.contains("cgroup1 "));
     assert!(plan.contains("cpu.max 100000 100000\n"));
