@@ -14,8 +14,6 @@ pub struct Memory {
     pub private: u64,
     /// The dirty part of it, which no other copy can replace.
     pub private_dirty: u64,
-    /// Anonymous memory's part of the proportional share.
-    pub pss_anon: u64,
 }
 
 /// Counters that only grow.
@@ -53,7 +51,6 @@ fn parse_memory(text: &str) -> Option<Memory> {
         pss: value("Pss:")?,
         private: value("Private_Clean:")? + private_dirty,
         private_dirty,
-        pss_anon: value("Pss_Anon:").unwrap_or(0),
     })
 }
 

@@ -4,10 +4,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::contestant::Mode;
+use crate::cost::running;
 use crate::error::Error;
 use crate::process::run;
 use crate::sandbox::{CGROUP_PARENT, Cgroups, FOLDERS, Join, floor_plan, oci_config};
@@ -56,6 +59,11 @@ impl Ground {
     /// The probe, as seen on the host.
     pub fn probe(&self) -> PathBuf {
         self.rootfs().join("probe")
+    }
+
+    /// Our own copy of the device binary, so that its processes cannot be taken for another's.
+    pub fn device(&self) -> PathBuf {
+        self.data.join("skerry")
     }
 
     /// The floor program.
@@ -119,14 +127,21 @@ impl Ground {
 
     /// Removes everything; failures are left for the next run to meet.
     fn take_away(&self) {
+        end_what_is_left(&self.device());
         let _ = unmount(&self.run, UnmountFlags::DETACH);
         let _ = std::fs::remove_dir_all(&self.run);
         let _ = std::fs::remove_dir_all(&self.data);
         for parent in cgroup_parents() {
-            for child in std::fs::read_dir(&parent).into_iter().flatten().flatten() {
-                let _ = std::fs::remove_dir(child.path());
+            for group in groups_below(parent).into_iter().rev() {
+                // The kernel takes a moment to let go of what was killed.
+                let late = Instant::now() + Duration::from_secs(1);
+                while group.exists() && std::fs::remove_dir(&group).is_err() {
+                    if Instant::now() > late {
+                        break;
+                    }
+                    std::thread::sleep(Duration::from_millis(5));
+                }
             }
-            let _ = std::fs::remove_dir(parent);
         }
     }
 }
@@ -135,6 +150,32 @@ impl Drop for Ground {
     fn drop(&mut self) {
         self.take_away();
     }
+}
+
+/// Kills whatever an interrupted run left: processes of our copy of the device binary, and those in
+/// our cgroups, which hold nobody else's.
+fn end_what_is_left(device: &Path) {
+    for pid in running(device).into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    for group in cgroup_parents().into_iter().flat_map(groups_below) {
+        let text = std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+        for pid in text.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// A cgroup and all below it, each before its children.
+fn groups_below(group: PathBuf) -> Vec<PathBuf> {
+    let mut groups = vec![group];
+    let mut next = 0;
+    while let Some(group) = groups.get(next).cloned() {
+        next += 1;
+        let entries = std::fs::read_dir(group).into_iter().flatten().flatten();
+        groups.extend(entries.map(|entry| entry.path()).filter(|path| path.is_dir()));
+    }
+    groups
 }
 
 /// Our parent cgroup in every hierarchy.

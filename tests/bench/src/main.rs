@@ -29,6 +29,7 @@ use rustix::process::{getpid, getuid, set_child_subreaper};
 use contestant::{Bare, Contestant, Floor, Mode};
 use ground::Ground;
 use inside::Inside;
+use node::{Node, NodeFigures};
 use oci::{Oci, Style};
 use options::Options;
 use race::{Rules, first_instruction, race};
@@ -58,6 +59,10 @@ fn measure(options: &Options, ground: &Ground) -> anyhow::Result<Outcome> {
     let machine = machine::describe(ground.cgroups);
     let mut left_out = Vec::new();
     let mut contestants = gather(options, ground)?;
+    let mut node = begin_node(options, ground)?;
+    if let Some((node, _)) = &node {
+        contestants.push(Box::new(node.contestant()));
+    }
     let insides = show(&mut contestants, &mut left_out)?;
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 50 });
     let mut run = |name: &str, rounds: usize, burst: usize, gap: u64| {
@@ -67,6 +72,7 @@ fn measure(options: &Options, ground: &Ground) -> anyhow::Result<Outcome> {
     };
     let back_to_back = run("back to back", rounds.div_ceil(BURST), BURST, 0)?;
     let rested = run("each after 100 ms of rest", rounds, 1, 100)?;
+    let node = node.as_mut().map(|(node, first_ready)| end_node(options, node, *first_ready));
     let entries = contestants
         .iter()
         .zip(insides)
@@ -85,11 +91,31 @@ fn measure(options: &Options, ground: &Ground) -> anyhow::Result<Outcome> {
         command: options.command.clone(),
         versions: programs.into_iter().flatten().map(|p| machine::version(p)).collect(),
         entries,
-        node: None,
+        node: node.transpose()?,
         binary: options.skerry.as_deref().map(size).transpose()?,
         left_out,
         judged: !options.quick,
     })
+}
+
+/// A node with what the measurements need, and how long its first start took.
+fn begin_node(options: &Options, ground: &Ground) -> anyhow::Result<Option<(Node, f64)>> {
+    let Some(program) = options.skerry.as_deref().filter(|_| !options.no_node) else {
+        return Ok(None);
+    };
+    let (node, ready) = Node::first_start(ground, program)?;
+    for mode in ["wait", "show"] {
+        node.pack(ground, mode)?;
+    }
+    Ok(Some((node, ready)))
+}
+
+fn end_node(options: &Options, node: &mut Node, ready: f64) -> anyhow::Result<NodeFigures> {
+    let seconds = options.idle.unwrap_or(if options.quick { 3 } else { 60 });
+    println!("Watching the node with {} idle agents for {seconds} s …", node::AGENTS);
+    let figures = node.figures(ready, Duration::from_secs(seconds))?;
+    node.stop()?;
+    Ok(figures)
 }
 
 fn size(program: &Path) -> anyhow::Result<u64> {

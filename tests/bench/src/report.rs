@@ -129,8 +129,9 @@ fn starts(text: &mut String, outcome: &Outcome, title: &str, column: Column) {
             continue;
         };
         let Spread { least, p50, p90, count } = start;
-        let ratio =
-            |base: Option<f64>| base.map_or("–".into(), |base| format!("{:.2}", p50 / base));
+        let ratio = |base: Option<f64>| {
+            base.map_or_else(|| "–".to_owned(), |base| format!("{:.2}", p50 / base))
+        };
         let _ = writeln!(
             text,
             "| {} | {p50:.2} | {p90:.2} | {least:.2} | {} | {} | {:.2} | {count} |",

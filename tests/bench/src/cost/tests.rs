@@ -6,7 +6,7 @@ const ROLLUP: &str = "00400000-7fff r--p 00000000 00:00 0 [rollup]\nRss:  900 kB
 #[test]
 fn memory_is_read_by_whole_names() {
     let found = parse_memory(ROLLUP).expect("a rollup");
-    assert_eq!((found.pss, found.private, found.private_dirty, found.pss_anon), (300, 72, 64, 60));
+    assert_eq!((found.pss, found.private, found.private_dirty), (300, 72, 64));
 }
 
 #[test]
