@@ -1,1 +1,31 @@
-//! Skerry runtime.
+//! Skerry runtime: runs one agent as a container, and knows nothing of documents.
+//!
+//! The node writes a [`Launch`] and calls [`spawn`], which starts a *monitor*: a small process of
+//! the same binary that owns one container, keeps its logs, waits for it and records how it ended.
+//! Monitors outlive the node, so whatever the node wants to know it reads with [`observe`] from the
+//! run folder, judged by a held lock, the boot and start times, never by bare process ids.
+//!
+//! It must never touch the network, a database or an async runtime. Start reading at [`launch`],
+//! then `monitor.rs`, which tells the story of one container from its first to its last moment.
+
+pub mod cgroup;
+pub mod control;
+pub mod launch;
+pub mod monitor;
+pub mod observe;
+pub mod record;
+pub mod spawn;
+
+mod failure;
+mod process;
+mod rootfs;
+mod seccomp;
+mod spec;
+mod sys;
+
+pub use cgroup::{Kernel, Stats};
+pub use control::{clean, kill_all, set_limits, signal, stats, stop};
+pub use launch::{Launch, Limits, LogPolicy, Seccomp, Stop, User};
+pub use observe::{Observation, observe};
+pub use record::{Exit, Failure, State};
+pub use spawn::{MonitorHandle, spawn};

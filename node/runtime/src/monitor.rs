@@ -1,0 +1,327 @@
+//! The monitor of one agent: makes its container, starts it, and becomes the role that waits.
+//!
+//! The story, in [`main`]: take the lock; make the control group; fork the *builder*
+//! (`monitor/build.rs`), which mounts the root, lets libcontainer make the container as a child of
+//! this process, and leaves; set the limits and read them back; record the state; start; then
+//! become the wait role (`monitor/wait.rs`) by executing the same binary again, which gives back
+//! all memory used so far. libcontainer never runs in this process itself.
+//!
+//! It must have one thread, and must never end without `exit.json` or `failed.json`.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigSet, Signal};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::FdFlags;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, WaitOptions, set_child_subreaper, setsid, waitpid};
+
+mod build;
+mod log;
+mod wait;
+
+use crate::cgroup::{CgroupError, Group, Kernel};
+use crate::failure;
+use crate::launch::{Launch, LaunchError};
+use crate::process;
+use crate::record::{self, Failure, ProcessId, RecordError, State};
+use crate::sys::{self, Forked};
+
+/// How long the making of a container may take. libcontainer itself waits without limit.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Why a container was not made or not started.
+#[derive(Debug, thiserror::Error)]
+enum MonitorError {
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    #[error("cannot {operation}")]
+    System {
+        operation: &'static str,
+        source: io::Error,
+    },
+    #[error("there is no launch.json in {run_dir}")]
+    NoLaunch { run_dir: PathBuf },
+    #[error("{operation} took longer than {} seconds", DEADLINE.as_secs())]
+    Late { operation: &'static str },
+    #[error("the process that makes the container ended without a word; see monitor.log")]
+    Silent,
+    #[error("{message}")]
+    Reported { operation: String, message: String, errno: Option<i32> },
+}
+
+fn system<E: Into<io::Error>>(operation: &'static str) -> impl FnOnce(E) -> MonitorError {
+    move |source| MonitorError::System { operation, source: source.into() }
+}
+
+/// Runs the hidden subcommands of this crate, if the arguments (program name included) name one:
+/// `monitor RUN_DIR` and `monitor-wait …`. Call it first in `main`, before any thread is started.
+pub fn dispatch(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    let mut args = args.into_iter().skip(1);
+    let verb = args.next()?;
+    if verb == "monitor" {
+        return Some(main(&PathBuf::from(args.next()?)));
+    }
+    (verb == "monitor-wait").then(|| wait::main(args))
+}
+
+/// Owns the container of one run folder until it has ended.
+pub fn main(run_dir: &Path) -> ExitCode {
+    let mut made = Made::default();
+    match start(run_dir, &mut made) {
+        Ok(never) => match never {},
+        Err(error) => {
+            let errors = made.undo();
+            let failure = describe(&error, made.instance);
+            eprintln!("cannot start: {}: {}", failure.operation, failure.message);
+            for error in errors {
+                eprintln!("clean-up: {}", failure::sentence(&error));
+            }
+            if let Err(error) = record::write(run_dir, record::FAILED, &failure) {
+                eprintln!("{}", failure::sentence(&error));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What has to be undone when the start fails.
+#[derive(Default)]
+struct Made {
+    instance: Option<String>,
+    group: Option<Group>,
+}
+
+impl Made {
+    fn undo(&self) -> Vec<CgroupError> {
+        let Some(group) = &self.group else { return Vec::new() };
+        let mut errors: Vec<_> = group.kill(Duration::from_secs(5)).err().into_iter().collect();
+        while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
+        errors.extend(group.remove());
+        errors
+    }
+}
+
+fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
+    let lock = become_monitor(run_dir)?;
+    let launch: Launch = record::read(run_dir, record::LAUNCH)?
+        .ok_or_else(|| MonitorError::NoLaunch { run_dir: run_dir.to_owned() })?;
+    made.instance = Some(launch.instance.clone());
+    launch.check()?;
+    let kernel = Kernel::probe()?;
+    kernel.check(&launch.limits)?;
+    let group = Group::create(&kernel, &launch.cgroup)?;
+    made.group = Some(group.clone());
+
+    let deadline = Instant::now() + DEADLINE;
+    let mut container = create(run_dir, &launch, &group, lock.as_fd(), deadline)?;
+    let limits = group.limit(&launch.limits)?;
+    let state = State {
+        format: record::FORMAT,
+        agent: launch.agent.clone(),
+        instance: launch.instance.clone(),
+        boot_id: process::boot_id().map_err(system("read the boot id"))?,
+        monitor: myself()?,
+        init: container.init,
+        cgroups: group.paths(),
+        limits,
+        devices_enforced: container.devices_enforced,
+        seccomp: launch.seccomp != crate::launch::Seccomp::Unconfined,
+        started_at_ms: process::now_ms(),
+    };
+    record::write(run_dir, record::STATE, &state)?;
+    build::let_go(run_dir).map_err(system("start the container"))?;
+    container.await_program(deadline)?;
+    become_wait_role(run_dir, lock, container)
+}
+
+/// Leaves the caller's session, descriptors and signals behind; returns the held lock.
+fn become_monitor(run_dir: &Path) -> Result<OwnedFd, MonitorError> {
+    sys::close_from(3);
+    // Fails only when it leads a session already, which is as good.
+    let _ = setsid();
+    let lock = hold_lock(run_dir)?;
+    let mut blocked = SigSet::empty();
+    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        blocked.add(signal);
+    }
+    blocked.thread_block().map_err(system("block signals"))?;
+    set_child_subreaper(Some(rustix::process::getpid())).map_err(system("adopt orphans"))?;
+    std::env::set_current_dir("/").map_err(system("leave the working folder"))?;
+    Ok(lock)
+}
+
+/// The lock that the caller handed over as standard input; taken here if there was none.
+fn hold_lock(run_dir: &Path) -> Result<OwnedFd, MonitorError> {
+    let held = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)
+        .map_err(system("keep the lock"))?;
+    let null = File::open("/dev/null").map_err(system("open /dev/null"))?;
+    rustix::stdio::dup2_stdin(&null).map_err(system("leave the standard input"))?;
+    let path = run_dir.join(record::LOCK);
+    let file = File::options().create(true).append(true).open(path).map_err(system("open the lock"))?;
+    let same = |a: rustix::fs::Stat, b: rustix::fs::Stat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
+    let handed_over = match (rustix::fs::fstat(&held), rustix::fs::fstat(&file)) {
+        (Ok(held), Ok(file)) => same(held, file),
+        _ => false,
+    };
+    let lock = if handed_over { held } else { file.into() };
+    flock(&lock, FlockOperation::NonBlockingLockExclusive)
+        .map_err(system("lock the run folder: another monitor has it"))?;
+    Ok(lock)
+}
+
+fn myself() -> Result<ProcessId, MonitorError> {
+    let pid = rustix::process::getpid().as_raw_nonzero().get();
+    process::identify(pid).map_err(system("identify the monitor"))
+}
+
+/// A container that is made and not yet started.
+struct Container {
+    init: ProcessId,
+    pidfd: OwnedFd,
+    devices_enforced: bool,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    /// Closed by the kernel when the program starts; a message comes when it cannot.
+    program: OwnedFd,
+}
+
+fn create(
+    run_dir: &Path,
+    launch: &Launch,
+    group: &Group,
+    lock: std::os::fd::BorrowedFd<'_>,
+    deadline: Instant,
+) -> Result<Container, MonitorError> {
+    let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(system("make a pipe"));
+    let (built, built_w) = pipe()?;
+    let (program, program_w) = pipe()?;
+    let (stdout, stdout_w) = pipe()?;
+    let (stderr, stderr_w) = pipe()?;
+    let devices_enforced = group.restrict_devices()?;
+    let target = group.clone_target()?;
+    match sys::fork(target.as_ref().map(AsFd::as_fd)).map_err(system("fork the builder"))? {
+        Forked::Child => {
+            // Init must not hold the lock after this process; nor may the builder read the pipes.
+            let must_close = [lock, built.as_fd(), program.as_fd()];
+            let job = build::Job { run_dir, launch, stdout: stdout_w, stderr: stderr_w };
+            build::main(job, group, target.is_none(), built_w, program_w, &must_close)
+        }
+        Forked::Parent(builder) => {
+            drop((built_w, program_w, stdout_w, stderr_w));
+            let report = receive(&built, deadline, "making the container");
+            let report = report.map(|text| text.and_then(|text| serde_json::from_str(&text).ok()));
+            let init = match report {
+                Ok(Some(build::Report::Init { pid })) => pid,
+                Ok(Some(build::Report::Failed { operation, message, errno })) => {
+                    return Err(MonitorError::Reported { operation, message, errno });
+                }
+                other => {
+                    let pid = Pid::from_raw(builder);
+                    pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+                    return Err(other.err().unwrap_or(MonitorError::Silent));
+                }
+            };
+            let init = process::identify(init).map_err(system("identify the container"))?;
+            let pidfd = process::open(init)
+                .map_err(system("watch the container"))?
+                .ok_or(MonitorError::Silent)?;
+            Ok(Container { init, pidfd, devices_enforced, stdout, stderr, program })
+        }
+    }
+}
+
+impl Container {
+    /// Returns once the program runs, or the reason why it does not.
+    fn await_program(&mut self, deadline: Instant) -> Result<(), MonitorError> {
+        let Some(text) = receive(&self.program, deadline, "starting the program")? else {
+            return Ok(());
+        };
+        match serde_json::from_str(&text) {
+            Ok(build::Report::Failed { operation, message, errno }) => {
+                Err(MonitorError::Reported { operation, message, errno })
+            }
+            _ => Err(MonitorError::Silent),
+        }
+    }
+}
+
+/// One message from a pipe; `None` when all writers closed it without one.
+fn receive(
+    pipe: &OwnedFd,
+    deadline: Instant,
+    operation: &'static str,
+) -> Result<Option<String>, MonitorError> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut buffer = [0_u8; build::MESSAGE_MAX];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(io::Error::other);
+        let timeout = timeout.map_err(system("reckon the deadline"))?;
+        let mut fds = [PollFd::new(pipe, PollFlags::IN)];
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(0) => return Err(MonitorError::Late { operation }),
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(errno) => return Err(system("wait for the builder")(errno)),
+            Ok(_) => {}
+        }
+        // Messages are shorter than a pipe's atomic unit, so that one read gets all of one.
+        return match rustix::io::read(pipe, &mut buffer) {
+            Ok(0) => Ok(None),
+            Ok(size) => {
+                let message = buffer.get(..size).unwrap_or_default();
+                Ok(Some(String::from_utf8_lossy(message).into_owned()))
+            }
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(errno) => Err(system("hear from the builder")(errno)),
+        };
+    }
+}
+
+/// Executes this binary again in the role that only waits; children and descriptors stay.
+fn become_wait_role(
+    run_dir: &Path,
+    lock: OwnedFd,
+    container: Container,
+) -> Result<Infallible, MonitorError> {
+    let fds = [&lock, &container.pidfd, &container.stdout, &container.stderr];
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("monitor-wait").arg(run_dir);
+    for fd in fds {
+        rustix::io::fcntl_setfd(fd, FdFlags::empty()).map_err(system("keep a descriptor"))?;
+        command.arg(std::os::fd::AsRawFd::as_raw_fd(fd).to_string());
+    }
+    Err(system("become the wait role")(command.exec()))
+}
+
+fn describe(error: &MonitorError, instance: Option<String>) -> Failure {
+    let (operation, errno) = match error {
+        MonitorError::Launch(_) => ("check the launch", None),
+        MonitorError::Record(_) | MonitorError::NoLaunch { .. } => ("use the run folder", None),
+        MonitorError::Cgroup(_) => ("set up the control group", None),
+        MonitorError::System { operation, .. } => (*operation, None),
+        MonitorError::Late { operation } => (*operation, None),
+        MonitorError::Silent => ("make the container", None),
+        MonitorError::Reported { operation, errno, .. } => (operation.as_str(), *errno),
+    };
+    Failure {
+        format: record::FORMAT,
+        instance,
+        operation: operation.to_owned(),
+        message: failure::sentence(error),
+        errno: errno.or_else(|| failure::errno(error)),
+        failed_at_ms: process::now_ms(),
+    }
+}

@@ -1,0 +1,260 @@
+//! The builder: a short-lived child of the monitor that makes the container and leaves.
+//!
+//! It joins the agent's control group, takes a private mount namespace, mounts the root, and lets
+//! libcontainer make the container as its own *sibling*, so that the monitor is the parent of the
+//! container's first process. A hang or crash in here is the monitor's to end. It never starts the
+//! program: that is [`let_go`], which the monitor calls once limits and records are in place.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::error::LibcontainerError;
+use libcontainer::oci_spec::runtime::Spec;
+use libcontainer::syscall::syscall::SyscallType;
+use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::{CgroupError, Group};
+use crate::launch::Launch;
+use crate::rootfs::{self, RootfsError};
+use crate::seccomp::{Filters, SeccompError};
+use crate::{failure, record, spec, sys};
+
+/// Longer messages are cut; a pipe takes this much at once.
+pub const MESSAGE_MAX: usize = 4096;
+
+/// The container's name towards libcontainer, the same for all: each has a folder of its own.
+const CONTAINER: &str = "agent";
+
+/// What the builder, or later the container's first process, tells the monitor.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Report {
+    /// The container is made and waits; this is its first process.
+    Init {
+        /// Its number on the host.
+        pid: i32,
+    },
+    /// It was not made, or its program was not started.
+    Failed {
+        /// What was being done.
+        operation: String,
+        /// What went wrong.
+        message: String,
+        /// The kernel's error number.
+        errno: Option<i32>,
+    },
+}
+
+/// What there is to build.
+pub struct Job<'a> {
+    /// The run folder.
+    pub run_dir: &'a Path,
+    /// What was asked for.
+    pub launch: &'a Launch,
+    /// Where the program's output goes.
+    pub stdout: OwnedFd,
+    /// Where its errors go.
+    pub stderr: OwnedFd,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum BuildError {
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
+    #[error(transparent)]
+    Seccomp(#[from] SeccompError),
+    #[error("cannot {operation}")]
+    System {
+        operation: &'static str,
+        source: io::Error,
+    },
+    #[error("libcontainer cannot make the container")]
+    Libcontainer(#[from] LibcontainerError),
+    #[error("libcontainer made a container without a process")]
+    NoProcess,
+}
+
+fn system<E: Into<io::Error>>(operation: &'static str) -> impl FnOnce(E) -> BuildError {
+    move |source| BuildError::System { operation, source: source.into() }
+}
+
+impl BuildError {
+    fn operation(&self) -> &'static str {
+        match self {
+            Self::Cgroup(_) => "join the control group",
+            Self::Rootfs(_) => "mount the root file system",
+            Self::Seccomp(_) => "prepare the system call filter",
+            Self::System { operation, .. } => operation,
+            Self::Libcontainer(_) | Self::NoProcess => "make the container",
+        }
+    }
+}
+
+/// Runs in the forked child, and never returns into the monitor's code.
+pub fn main(
+    job: Job<'_>,
+    group: &Group,
+    must_join: bool,
+    report_to: OwnedFd,
+    program: OwnedFd,
+    must_close: &[BorrowedFd<'_>],
+) -> ! {
+    for fd in must_close {
+        // The parent's copies stay open; this process forgets about the numbers.
+        let _ = nix::unistd::close(fd.as_raw_fd());
+    }
+    let report = match build(job, group, must_join, program.as_raw_fd()) {
+        Ok(pid) => Report::Init { pid },
+        Err(error) => Report::Failed {
+            operation: error.operation().to_owned(),
+            message: failure::sentence(&error),
+            errno: failure::errno(&error),
+        },
+    };
+    send(report_to.as_fd(), report);
+    sys::exit_now(0)
+}
+
+fn build(
+    job: Job<'_>,
+    group: &Group,
+    must_join: bool,
+    program: RawFd,
+) -> Result<i32, BuildError> {
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(system("follow the monitor"))?;
+    if must_join {
+        group.join()?;
+    }
+    sys::unshare_mounts().map_err(system("take a mount namespace"))?;
+    let root = rootfs::assemble(job.run_dir, job.launch)?;
+    rootfs::hide_cgroups()?;
+    let filters = Filters::new(job.launch.seccomp, &job.launch.capabilities)?;
+    let config = job.run_dir.join("config.json");
+    let spec = spec::spec(job.launch, &root).to_string();
+    std::fs::write(&config, spec).map_err(system("write the container's config.json"))?;
+
+    let oci = job.run_dir.join(record::OCI);
+    std::fs::create_dir_all(&oci).map_err(system("make libcontainer's folder"))?;
+    let container = ContainerBuilder::new(CONTAINER.to_owned(), SyscallType::Linux)
+        .with_executor(Program { filters, report_to: program })
+        .with_root_path(oci)?
+        .with_stdout(job.stdout)
+        .with_stderr(job.stderr)
+        .as_init(job.run_dir)
+        .with_systemd(false)
+        .with_detach(true)
+        .as_sibling(true)
+        .build()?;
+    let init = container.pid().ok_or(BuildError::NoProcess)?.as_raw();
+    raise_loopback(init)?;
+    Ok(init)
+}
+
+/// libcontainer leaves `lo` down.
+fn raise_loopback(init: i32) -> Result<(), BuildError> {
+    let network = File::open(format!("/proc/{init}/ns/net"))
+        .map_err(system("open the container's network namespace"))?;
+    move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
+        .map_err(system("enter the container's network namespace"))?;
+    sys::raise_loopback().map_err(system("bring the loopback interface up"))
+}
+
+/// Starts the program of a container that is made.
+///
+/// # Errors
+/// The container's first process no longer listens.
+pub fn let_go(run_dir: &Path) -> io::Result<()> {
+    let socket = run_dir.join(record::OCI).join(CONTAINER).join("notify.sock");
+    UnixStream::connect(socket)?.write_all(b"start")
+}
+
+fn send(to: BorrowedFd<'_>, mut report: Report) {
+    if let Report::Failed { message, .. } = &mut report {
+        failure::cut(message, MESSAGE_MAX / 4);
+    }
+    // The monitor is the only listener; without it there is nobody to tell.
+    if let Ok(text) = serde_json::to_vec(&report) {
+        let _ = rustix::io::write(to, &text);
+    }
+}
+
+/// Puts the filter in force and starts the program, in the container's first process.
+#[derive(Clone)]
+struct Program {
+    filters: Filters,
+    /// Closed by the kernel when the program starts.
+    report_to: RawFd,
+}
+
+impl Program {
+    fn fail(&self, operation: &str, message: String, errno: Option<i32>) {
+        let report = Report::Failed { operation: operation.to_owned(), message, errno };
+        sys::with_borrowed(self.report_to, |fd| send(fd, report));
+    }
+}
+
+impl Executor for Program {
+    fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
+        match find_program(spec) {
+            Ok(_) => Ok(()),
+            Err(message) => {
+                self.fail("find the program", message.clone(), Some(2));
+                Err(ExecutorValidationError::ArgValidationError(message))
+            }
+        }
+    }
+
+    fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        let program = find_program(spec).map_err(ExecutorError::Other)?;
+        let arguments = spec.process().as_ref().and_then(|process| process.args().clone());
+        let c_string = |text: &[u8]| CString::new(text).map_err(|_| ExecutorError::InvalidArg);
+        let path = c_string(program.as_os_str().as_encoded_bytes())?;
+        let arguments = arguments.unwrap_or_default();
+        let arguments = arguments.iter().map(|argument| c_string(argument.as_bytes()));
+        let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
+        sys::restore_signals();
+        if let Err(error) = self.filters.apply() {
+            let message = failure::sentence(&error);
+            self.fail("put the system call filter in force", message.clone(), None);
+            return Err(ExecutorError::Other(message));
+        }
+        let Err(errno) = nix::unistd::execv(&path, &arguments);
+        let message = format!("cannot run {}: {}", program.display(), errno.desc());
+        self.fail("start the program", message.clone(), Some(errno as i32));
+        Err(ExecutorError::Other(message))
+    }
+}
+
+/// The file to execute, looked for as a shell would, as the agent's user, inside the container.
+fn find_program(spec: &Spec) -> Result<PathBuf, String> {
+    let process = spec.process().as_ref();
+    let name = process.and_then(|process| process.args().as_ref()?.first()).map(String::as_str);
+    let name = name.unwrap_or_default();
+    let runs = |path: &Path| {
+        path.is_file() && accessat(CWD, path, Access::EXEC_OK, AtFlags::empty()).is_ok()
+    };
+    if name.contains('/') {
+        let path = PathBuf::from(name);
+        return match (runs(&path), path.exists()) {
+            (true, _) => Ok(path),
+            (false, true) => Err(format!("'{name}' is not a file that this user may execute")),
+            (false, false) => Err(format!("there is no '{name}' in the image")),
+        };
+    }
+    let env = process.and_then(|process| process.env().as_ref()).into_iter().flatten();
+    let search = env.filter_map(|entry| entry.strip_prefix("PATH=")).last();
+    let search = search.unwrap_or(spec::DEFAULT_PATH);
+    let mut candidates = search.split(':').map(|folder| Path::new(folder).join(name));
+    let found = candidates.find(|path| runs(path));
+    found.ok_or_else(|| format!("there is no program '{name}' in the image's PATH ({search})"))
+}

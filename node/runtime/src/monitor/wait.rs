@@ -1,0 +1,218 @@
+//! The role a monitor spends its life in: copies output, waits, records how the agent ended.
+//!
+//! Entered by exec, so that it begins with no memory but its own; it uses as little as it can. It
+//! never polls: it sleeps until a pipe, a child, a stop request or the end of a grace period wakes
+//! it. SIGTERM asks it to stop the agent in order; nothing but the agent's end ends it.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{WaitOptions, WaitStatus, waitpid};
+
+use super::log::{Log, Stream};
+use crate::cgroup::{CgroupError, Group, Kernel};
+use crate::launch::Launch;
+use crate::record::{self, Exit, RecordError, State};
+use crate::{failure, process, sys};
+
+/// How long killed processes get to disappear, and output to arrive, after the agent has ended.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+enum WaitError {
+    #[error("monitor-wait is started by monitor only")]
+    Usage,
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error("there is no {name}")]
+    Missing { name: &'static str },
+    #[error("cannot {operation}")]
+    System { operation: &'static str, source: io::Error },
+}
+
+fn system<E: Into<io::Error>>(operation: &'static str) -> impl FnOnce(E) -> WaitError {
+    move |source| WaitError::System { operation, source: source.into() }
+}
+
+/// Runs `monitor-wait RUN_DIR LOCK PIDFD STDOUT STDERR`, the last four being open descriptors.
+pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("waiting for the agent: {}", failure::sentence(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(mut args: impl Iterator<Item = OsString>) -> Result<(), WaitError> {
+    let run_dir = PathBuf::from(args.next().ok_or(WaitError::Usage)?);
+    let numbers: Vec<i32> = args.filter_map(|text| text.to_str()?.parse().ok()).collect();
+    let &[lock, pidfd, stdout, stderr] = numbers.as_slice() else { return Err(WaitError::Usage) };
+    // Held until this process ends.
+    let _lock = sys::adopt(lock);
+    let init = sys::adopt(pidfd);
+    sys::close_from_on_exec(3);
+    let streams = [(stdout, "stdout"), (stderr, "stderr")];
+    let [stdout, stderr] = streams.map(|(fd, name)| Stream::new(sys::adopt(fd), name));
+    let missing = |name| move || WaitError::Missing { name };
+    let launch: Launch =
+        record::read(&run_dir, record::LAUNCH)?.ok_or_else(missing(record::LAUNCH))?;
+    let state: State = record::read(&run_dir, record::STATE)?.ok_or_else(missing(record::STATE))?;
+    let wait = Wait {
+        log: Log::open(launch.log.clone()),
+        streams: [
+            stdout.map_err(system("read the agent's output"))?,
+            stderr.map_err(system("read the agent's errors"))?,
+        ],
+        init,
+        launch,
+        state,
+        stop: None,
+    };
+    wait.until_the_end(&run_dir)
+}
+
+/// A stop that was asked for.
+struct Stopping {
+    kill_at: Option<Instant>,
+}
+
+struct Wait {
+    log: Log,
+    streams: [Stream; 2],
+    init: OwnedFd,
+    launch: Launch,
+    state: State,
+    stop: Option<Stopping>,
+}
+
+impl Wait {
+    fn until_the_end(mut self, run_dir: &Path) -> Result<(), WaitError> {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGCHLD);
+        set.add(Signal::SIGTERM);
+        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .map_err(system("receive signals"))?;
+        let status = loop {
+            // First, as children may have ended before this role began.
+            if let Some(status) = self.reap() {
+                break status;
+            }
+            self.sleep(signals.as_fd())?;
+            while let Ok(Some(signal)) = signals.read_signal() {
+                if signal.ssi_signo == Signal::SIGTERM as u32 {
+                    self.ask_to_stop();
+                }
+            }
+            self.kill_if_due();
+            for stream in &mut self.streams {
+                if stream.pipe().is_some() {
+                    stream.pump(&mut self.log);
+                }
+            }
+        };
+        let finished_at_ms = process::now_ms();
+        let oom_kills = self.wind_up();
+        let exit = self.exit_record(status, finished_at_ms, oom_kills);
+        Ok(record::write(run_dir, record::EXIT, &exit)?)
+    }
+
+    /// Collects ended children; the status of the container's first process if it is among them.
+    fn reap(&self) -> Option<WaitStatus> {
+        while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+            if pid.as_raw_nonzero().get() == self.state.init.pid {
+                return Some(status);
+            }
+        }
+        None
+    }
+
+    fn sleep(&self, signals: std::os::fd::BorrowedFd<'_>) -> Result<(), WaitError> {
+        let due = self.stop.as_ref().and_then(|stop| stop.kill_at);
+        let left = due.map(|at| at.saturating_duration_since(Instant::now()));
+        // A grace period too long to reckon never ends.
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        let [stdout, stderr] = &self.streams;
+        let mut fds = Vec::with_capacity(3);
+        fds.push(PollFd::from_borrowed_fd(signals, PollFlags::IN));
+        for pipe in [stdout.pipe(), stderr.pipe()].into_iter().flatten() {
+            fds.push(PollFd::new(pipe, PollFlags::IN));
+        }
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(errno) => Err(system("wait")(errno)),
+        }
+    }
+
+    fn ask_to_stop(&mut self) {
+        if self.stop.is_some() {
+            return;
+        }
+        // Gone already is as good.
+        let _ = sys::send_signal(self.init.as_fd(), self.launch.stop.signal);
+        let grace = Duration::from_millis(self.launch.stop.grace_ms);
+        self.stop = Some(Stopping { kill_at: Instant::now().checked_add(grace) });
+    }
+
+    fn kill_if_due(&mut self) {
+        let due = self.stop.as_ref().and_then(|stop| stop.kill_at);
+        if due.is_some_and(|at| at <= Instant::now()) {
+            // The first process of a pid namespace takes all others with it.
+            let _ = sys::send_signal(self.init.as_fd(), nix::libc::SIGKILL);
+            self.stop = Some(Stopping { kill_at: None });
+        }
+    }
+
+    /// Ends whatever is left, empties the pipes, and removes the control group.
+    fn wind_up(&mut self) -> u64 {
+        let group = Kernel::probe().map(|kernel| Group::at(&kernel, &self.launch.cgroup));
+        let mut errors: Vec<CgroupError> = Vec::new();
+        let mut oom_kills = 0;
+        if let Ok(group) = &group {
+            errors.extend(group.kill(PATIENCE).err());
+            oom_kills = group.oom_kills();
+        }
+        self.drain();
+        let _ = self.reap();
+        if let Ok(group) = &group {
+            errors.extend(group.remove());
+        }
+        for error in errors.into_iter().chain(group.err()) {
+            eprintln!("clean-up: {}", failure::sentence(&error));
+        }
+        oom_kills
+    }
+
+    /// Everything that was written is in the pipes by now; nobody is left to write more.
+    fn drain(&mut self) {
+        let until = Instant::now() + PATIENCE;
+        for stream in &mut self.streams {
+            while stream.pipe().is_some() && stream.pump(&mut self.log) && Instant::now() < until {}
+            stream.finish(&mut self.log);
+        }
+    }
+
+    fn exit_record(&self, status: WaitStatus, finished_at_ms: u64, oom_kills: u64) -> Exit {
+        Exit {
+            format: record::FORMAT,
+            instance: self.state.instance.clone(),
+            code: status.exit_status(),
+            signal: status.terminating_signal(),
+            oom_killed: oom_kills > 0,
+            oom_kills,
+            stop_requested: self.stop.is_some(),
+            started_at_ms: self.state.started_at_ms,
+            finished_at_ms,
+            log_bytes: self.log.written,
+            log_bytes_lost: self.log.lost,
+        }
+    }
+}

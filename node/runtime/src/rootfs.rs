@@ -1,0 +1,186 @@
+//! The agent's root file system: image layers, read-only, under one overlay.
+//!
+//! Everything is mounted in a private mount namespace, so that all of it vanishes with the
+//! container, whatever happens. It never writes to a layer. Called by `monitor/build.rs`.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount,
+};
+
+use crate::launch::Launch;
+use crate::record;
+
+/// Why there is no root file system.
+#[derive(Debug, thiserror::Error)]
+pub enum RootfsError {
+    /// A layer of the image is not there.
+    #[error("image layer {path} is missing; import the image again")]
+    Layer {
+        /// The layer's folder.
+        path: PathBuf,
+        /// Why it cannot be opened.
+        source: io::Error,
+    },
+    /// The kernel refused a mount, or a folder for one.
+    #[error("cannot {operation} {path}")]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The kernel has no overlayfs.
+    #[error("this kernel has no overlayfs; load the module 'overlay' or use a kernel with it")]
+    NoOverlay,
+    /// The names of the layers do not fit into one mount call.
+    #[error("the paths of {layers} image layers are {bytes} bytes; the kernel takes {MAX_OPTIONS}")]
+    TooLong {
+        /// How many layers.
+        layers: usize,
+        /// The length of their paths together.
+        bytes: usize,
+    },
+}
+
+/// One page, less the terminating zero.
+const MAX_OPTIONS: usize = 4095;
+
+fn failed<E: Into<io::Error>>(
+    operation: &'static str,
+    path: &Path,
+) -> impl FnOnce(E) -> RootfsError {
+    let path = path.to_owned();
+    move |source| RootfsError::Io { operation, path, source: source.into() }
+}
+
+/// Mounts the agent's root and returns where. The caller is in a mount namespace of its own.
+///
+/// # Errors
+/// A layer is missing, or the kernel refuses a mount.
+pub fn assemble(run_dir: &Path, launch: &Launch) -> Result<PathBuf, RootfsError> {
+    for lower in &launch.lowers {
+        let opened = File::open(lower).and_then(|dir| match dir.metadata()?.is_dir() {
+            true => Ok(()),
+            false => Err(io::Error::from(io::ErrorKind::NotADirectory)),
+        });
+        opened.map_err(|source| RootfsError::Layer { path: lower.clone(), source })?;
+    }
+    let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    mount_change("/", slave).map_err(failed("detach from the host's mounts", Path::new("/")))?;
+    let skeleton = make_skeleton(run_dir, &launch.hostname)?;
+    let target = run_dir.join(record::ROOTFS);
+    make_folder(&target)?;
+    let mut options = lowerdir(&launch.lowers, &skeleton)?;
+    if !launch.read_only_root {
+        options.push_str(&writable_layer(&target)?);
+    }
+    if options.len() > MAX_OPTIONS {
+        return Err(RootfsError::TooLong { layers: launch.lowers.len(), bytes: options.len() });
+    }
+    overlay(&target, &options)?;
+    Ok(target)
+}
+
+fn overlay(target: &Path, options: &str) -> Result<(), RootfsError> {
+    let options = std::ffi::CString::new(options)
+        .map_err(|error| failed("mount the root file system on", target)(io::Error::from(error)))?;
+    let flags = MountFlags::NODEV;
+    match mount("overlay", target, "overlay", flags, Some(options.as_c_str())) {
+        Err(rustix::io::Errno::NODEV) => Err(RootfsError::NoOverlay),
+        done => done.map_err(failed("mount the root file system on", target)),
+    }
+}
+
+/// Topmost first, the skeleton at the very bottom, so that whatever the image has wins.
+fn lowerdir(lowers: &[PathBuf], skeleton: &Path) -> Result<String, RootfsError> {
+    let mut options = String::from("lowerdir=");
+    for path in lowers.iter().rev().map(PathBuf::as_path).chain([skeleton]) {
+        let text = path.to_str().ok_or_else(|| {
+            failed("use the name of", path)(io::Error::from(io::ErrorKind::InvalidFilename))
+        })?;
+        if !options.ends_with('=') {
+            options.push(':');
+        }
+        for character in text.chars() {
+            if matches!(character, '\\' | ':' | ',') {
+                options.push('\\');
+            }
+            options.push(character);
+        }
+    }
+    Ok(options)
+}
+
+/// Changes live in memory, which counts towards the agent's limit, and end with the container.
+fn writable_layer(target: &Path) -> Result<String, RootfsError> {
+    mount("tmpfs", target, "tmpfs", MountFlags::NODEV, Some(c"mode=700"))
+        .map_err(failed("mount memory for changes on", target))?;
+    let (upper, work) = (target.join("upper"), target.join("work"));
+    make_folder(&upper)?;
+    make_folder(&work)?;
+    Ok(format!(",upperdir={},workdir={}", upper.display(), work.display()))
+}
+
+/// Mount points and files that an image may lack; the root file system cannot grow them later.
+fn make_skeleton(run_dir: &Path, hostname: &str) -> Result<PathBuf, RootfsError> {
+    let skeleton = run_dir.join(record::SKELETON);
+    make_folder(&skeleton)?;
+    for name in ["dev", "etc", "proc", "run", "sys", "tmp"] {
+        make_folder(&skeleton.join(name))?;
+    }
+    let files = [
+        ("etc/hostname", format!("{hostname}\n")),
+        ("etc/hosts", format!("127.0.0.1 localhost\n::1 localhost\n127.0.0.1 {hostname}\n")),
+    ];
+    for (name, content) in files {
+        let path = skeleton.join(name);
+        File::create(&path)
+            .and_then(|mut file| file.write_all(content.as_bytes()))
+            .map_err(failed("write", &path))?;
+    }
+    Ok(skeleton)
+}
+
+fn make_folder(path: &Path) -> Result<(), RootfsError> {
+    match DirBuilder::new().mode(0o755).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(failed("make", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes the control group hierarchies out of this mount namespace and puts an empty folder there.
+///
+/// libcontainer then finds no hierarchy to use and leaves the process in the groups it is in. It
+/// would otherwise write each group's `cgroup.procs`, up to 12 of them, which costs more time than
+/// everything else it does.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn hide_cgroups() -> Result<(), RootfsError> {
+    let usual = Path::new("/sys/fs/cgroup");
+    let mounts = Path::new("/proc/self/mounts");
+    match unmount(usual, UnmountFlags::DETACH) {
+        Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+        Err(errno) => return Err(failed("take away", usual)(errno)),
+    }
+    let table = std::fs::read_to_string(mounts).map_err(failed("read", mounts))?;
+    for line in table.lines() {
+        let mut fields = line.split(' ').skip(1);
+        if let (Some(at), Some("cgroup" | "cgroup2")) = (fields.next(), fields.next()) {
+            unmount(at, UnmountFlags::DETACH).map_err(failed("take away", Path::new(at)))?;
+        }
+    }
+    mount("tmpfs", usual, "tmpfs", MountFlags::RDONLY, None).map_err(failed("cover", usual))
+}
+
+#[cfg(test)]
+mod tests;

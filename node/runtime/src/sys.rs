@@ -1,0 +1,127 @@
+//! The few system calls that no safe wrapper offers. All unsafe code of this crate is here.
+//!
+//! Each function does one call and decides nothing. For single-threaded processes only, except
+//! [`send_signal`].
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::libc;
+
+/// Which side of a fork one is on.
+pub enum Forked {
+    /// The parent; the number of the child.
+    Parent(i32),
+    /// The child.
+    Child,
+}
+
+/// Forks; with `cgroup`, the child begins life in that version 2 control group. That avoids moving
+/// a process, which is slow.
+#[allow(unsafe_code)]
+pub fn fork(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
+    // SAFETY: all fields are plain numbers, for which zero is valid.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.exit_signal = libc::SIGCHLD as u64;
+    if let Some(fd) = cgroup {
+        args.flags = CLONE_INTO_CGROUP;
+        args.cgroup = fd.as_raw_fd() as u64;
+    }
+    // SAFETY: without CLONE_VM the child has its own copy of all memory, as after fork. Callers
+    // have one thread, so no lock can be held by a thread that the copy lacks.
+    let child = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of_val(&args)) };
+    match child {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Forked::Child),
+        pid => Ok(Forked::Parent(i32::try_from(pid).map_err(io::Error::other)?)),
+    }
+}
+
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Closes every descriptor from `first` upwards. Nothing in this process may own one of them.
+#[allow(unsafe_code)]
+pub fn close_from(first: u32) {
+    // SAFETY: called before anything was opened, so no owner is left with a closed descriptor.
+    // A kernel before 5.9 lacks the call; then what the parent left open stays open.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+}
+
+/// Makes every descriptor from `first` upwards close when a program is started.
+#[allow(unsafe_code)]
+pub fn close_from_on_exec(first: u32) {
+    // SAFETY: changes a flag only.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
+
+/// Sends a signal by its number, real-time signals included.
+#[allow(unsafe_code)]
+pub fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the descriptor is open as long as it is borrowed; a null info is allowed.
+    let done = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0)
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives back to a program about to start what Rust's runtime and the monitor took: an ignored
+/// SIGPIPE and blocked signals.
+#[allow(unsafe_code)]
+pub fn restore_signals() {
+    // SAFETY: sets a default disposition and an empty mask; the set is initialised by sigemptyset.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        let mut none = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
+/// Brings the loopback interface up in the calling process's network namespace.
+#[allow(unsafe_code)]
+pub fn raise_loopback() -> io::Result<()> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    let socket: OwnedFd =
+        socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    // SAFETY: all fields are plain numbers and characters, for which zero is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(c"lo".to_bytes()) {
+        *to = from.cast_signed() as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS reads an ifreq, which outlives the call.
+    let done =
+        unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw mut request) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Ends the process at once, without the clean-up that belongs to the parent it was forked from.
+#[allow(unsafe_code)]
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: never returns, and runs nothing of this process.
+    unsafe { libc::_exit(code) }
+}
+
+/// Uses a descriptor of which only the number is known.
+#[allow(unsafe_code)]
+pub fn with_borrowed<T>(fd: std::os::fd::RawFd, using: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
+    // SAFETY: the number was taken from an owned descriptor that is never closed before this
+    // process starts a program or ends.
+    using(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Takes over a descriptor that was handed on through exec under this number.
+#[allow(unsafe_code)]
+pub fn adopt(fd: std::os::fd::RawFd) -> OwnedFd {
+    use std::os::fd::FromRawFd;
+    // SAFETY: called once per number, at the start of the process, before anything else is opened.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Gives the calling process a mount namespace of its own.
+#[allow(unsafe_code)]
+pub fn unshare_mounts() -> io::Result<()> {
+    // SAFETY: the process has one thread and shares no file system state with another.
+    Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?)
+}
