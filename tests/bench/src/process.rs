@@ -26,8 +26,9 @@ pub fn now() -> u64 {
         + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
-/// Waits until the descriptor is readable.
-pub fn readable(fd: impl AsFd, what: &str, until: Instant) -> Result<(), Error> {
+/// Waits until the descriptor is readable, but not for longer than [`PATIENCE`].
+pub fn readable(fd: impl AsFd, what: &str) -> Result<(), Error> {
+    let until = Instant::now() + PATIENCE;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let left = Timespec {
@@ -48,11 +49,10 @@ pub fn readable(fd: impl AsFd, what: &str, until: Instant) -> Result<(), Error> 
 
 /// Reads a pipe to its end.
 pub fn read_all(mut pipe: PipeReader, what: &str) -> Result<String, Error> {
-    let until = Instant::now() + PATIENCE;
     let mut text = Vec::new();
     let mut part = [0_u8; 16384];
     loop {
-        readable(&pipe, what, until)?;
+        readable(&pipe, what)?;
         let count = pipe.read(&mut part).map_err(|e| Error::of("read", what, e))?;
         if count == 0 {
             return Ok(String::from_utf8_lossy(&text).into_owned());
@@ -68,7 +68,7 @@ pub fn read_all(mut pipe: PipeReader, what: &str) -> Result<String, Error> {
 pub fn wait(child: &mut Child, what: &str) -> Result<ExitStatus, Error> {
     let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::empty())
         .map_err(|e| Error::of("open a pidfd of", what, e))?;
-    if let Err(late) = readable(&pidfd, &format!("the end of {what}"), Instant::now() + PATIENCE) {
+    if let Err(late) = readable(&pidfd, &format!("the end of {what}")) {
         let _ = child.kill();
         let _ = child.wait();
         return Err(late);
@@ -98,7 +98,7 @@ pub fn run(command: &mut Command, errors: &Path) -> Result<(), Error> {
 pub fn reap(pid: Pid, what: &str) -> Result<ExitStatus, Error> {
     let pidfd =
         pidfd_open(pid, PidfdFlags::empty()).map_err(|e| Error::of("open a pidfd of", what, e))?;
-    readable(&pidfd, &format!("the end of {what}"), Instant::now() + PATIENCE)?;
+    readable(&pidfd, &format!("the end of {what}"))?;
     match waitpid(Some(pid), WaitOptions::empty()) {
         Ok(Some((_, status))) => Ok(ExitStatus::from_raw(status.as_raw())),
         Ok(None) => Err(Error::form(what, "still running")),

@@ -28,7 +28,8 @@ pub const CGROUP_PARENT: &str = "skerry-bench";
 pub const V1_CONTROLLERS: [&str; 5] = ["cpu", "memory", "pids", "devices", "freezer"];
 
 const NOFILE: u64 = 1024;
-const CAPABILITIES: [(&str, u32); 3] =
+/// What an agent may do beyond an ordinary process, with the kernel's numbers.
+pub const CAPABILITIES: [(&str, u32); 3] =
     [("CAP_AUDIT_WRITE", 29), ("CAP_KILL", 5), ("CAP_NET_BIND_SERVICE", 10)];
 
 struct Mount {

@@ -1,15 +1,15 @@
-//! Skerry as a contestant: the monitor alone, as the node starts it.
+//! Skerry as a contestant: the monitor alone, started and cleaned up exactly as the node does it.
 //! The whole way through the node's local API is in `node.rs`.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use skerry_runtime::launch::{FORMAT, Launch, Limits, LogPolicy, Seccomp, Stop, User};
+use skerry_runtime::{clean, spawn};
 
 use crate::contestant::{Contestant, Mode};
 use crate::error::Error;
-use crate::process::wait;
-use crate::sandbox::{CGROUP_PARENT, CPU_QUOTA, MEMORY, PIDS};
+use crate::process::readable;
+use crate::sandbox::{CAPABILITIES, CGROUP_PARENT, CPU_QUOTA, MEMORY, PIDS};
 
 /// `skerry monitor RUN_DIR`: what the node starts for each agent.
 pub struct Monitor {
@@ -24,31 +24,39 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    fn launch(&self, mode: Mode) -> Value {
-        json!({
-            "format": 1,
-            "agent": "bench",
-            "instance": "bench",
-            "lowers": [self.rootfs],
-            "args": ["/probe", mode.word()],
-            "hostname": "skerry",
-            "limits": {
-                "memory_bytes": MEMORY,
-                "cpu_millis": CPU_QUOTA / 100,
-                "pids": PIDS,
+    fn launch(&self, mode: Mode) -> Launch {
+        Launch {
+            format: FORMAT,
+            agent: "bench".into(),
+            instance: "bench".into(),
+            lowers: vec![self.rootfs.clone()],
+            args: vec!["/probe".into(), mode.word().into()],
+            env: Vec::new(),
+            cwd: "/".into(),
+            user: User::default(),
+            hostname: "skerry".into(),
+            limits: Limits {
+                memory_bytes: Some(MEMORY),
+                cpu_millis: u32::try_from(CPU_QUOTA / 100).ok(),
+                pids: u32::try_from(PIDS).ok(),
             },
-            "cgroup": format!("/{CGROUP_PARENT}/skerry"),
-            "log": {"dir": self.log_dir, "max_bytes": 1 << 20, "files": 1},
-        })
+            cgroup: format!("/{CGROUP_PARENT}/skerry").into(),
+            log: LogPolicy { dir: self.log_dir.clone(), max_bytes: 1 << 20, files: 1 },
+            stop: Stop::default(),
+            capabilities: CAPABILITIES.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            read_only_root: true,
+            seccomp: Seccomp::Default,
+        }
     }
 
-    fn why_not(&self, status: &str) -> Error {
-        let said = ["failed.json", "monitor.log", "exit.json"]
+    /// What the monitor has left in place of a log.
+    fn why_not(&self) -> Error {
+        let said = ["failed.json", "exit.json", "monitor.log"]
             .iter()
             .filter_map(|name| std::fs::read_to_string(self.run_dir.join(name)).ok())
             .collect::<Vec<_>>()
             .join("\n");
-        Error::Command { command: "skerry monitor".into(), status: status.to_owned(), said }
+        Error::Command { command: "skerry monitor".into(), status: "no log".into(), said }
     }
 }
 
@@ -58,51 +66,29 @@ impl Contestant for Monitor {
     }
 
     fn how(&self) -> String {
-        "write launch.json, then `skerry monitor RUN_DIR` (with log pump and exit record)".into()
+        "the node's own `spawn`: launch.json, `skerry monitor RUN_DIR` (with log, records and \
+         limits read back)"
+            .into()
     }
 
     fn start(&mut self, mode: Mode) -> Result<String, Error> {
-        let dir = &self.run_dir;
-        std::fs::create_dir_all(dir).map_err(|e| Error::at("make", dir, e))?;
-        let launch = dir.join("launch.json");
-        std::fs::write(&launch, self.launch(mode).to_string())
-            .map_err(|e| Error::at("write", &launch, e))?;
-        let mut monitor = Command::new(&self.program)
-            .arg("monitor")
-            .arg(dir)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|e| Error::at("start", &self.program, e))?;
-        let status = wait(&mut monitor, "skerry monitor")?;
-        let log = self.log_dir.join("agent.log");
-        std::fs::read_to_string(&log).map_err(|_| self.why_not(&status.to_string()))
+        let launch = self.launch(mode);
+        let mut monitor = spawn(&self.program, &self.run_dir, &launch)
+            .map_err(|e| Error::of("spawn", "the monitor", std::io::Error::other(e)))?;
+        readable(&monitor.pidfd, "the monitor's end")?;
+        let collected = monitor.collect().map_err(|e| Error::of("collect", "the monitor", e))?;
+        let said = std::fs::read_to_string(self.log_dir.join("agent.log"));
+        match said {
+            Ok(said) if collected && !said.is_empty() => Ok(said),
+            _ => Err(self.why_not()),
+        }
     }
 
     fn clear(&mut self) -> Result<(), Error> {
-        remove_cgroups(&self.run_dir.join("state.json"))?;
-        for dir in [&self.run_dir, &self.log_dir] {
-            std::fs::remove_dir_all(dir).map_err(|e| Error::at("remove", dir, e))?;
+        if let Some(error) = clean(&self.run_dir).into_iter().next() {
+            return Err(Error::of("clean up after", "the monitor", std::io::Error::other(error)));
         }
-        Ok(())
+        let dir = &self.log_dir;
+        std::fs::remove_dir_all(dir).map_err(|e| Error::at("remove", dir, e))
     }
-}
-
-/// Removes the cgroups that a monitor's state names, which the node does otherwise.
-fn remove_cgroups(state: &Path) -> Result<(), Error> {
-    let text = std::fs::read_to_string(state).map_err(|e| Error::at("read", state, e))?;
-    let state: Value = serde_json::from_str(&text).map_err(|_| Error::form("state.json", &text))?;
-    let cgroups = state.get("cgroups").and_then(Value::as_array);
-    for cgroup in cgroups.into_iter().flatten().filter_map(Value::as_str) {
-        match std::fs::remove_dir(cgroup) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::at("remove", Path::new(cgroup), e));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
