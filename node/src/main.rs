@@ -1,2 +1,7 @@
-//! Skerry.
+//! Skerry: the device binary.
+#![allow(dead_code)]
+
+mod api;
+mod store;
+
 fn main() {}
