@@ -48,10 +48,7 @@ enum MonitorError {
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
     #[error("cannot {operation}")]
-    System {
-        operation: &'static str,
-        source: io::Error,
-    },
+    System { operation: &'static str, source: io::Error },
     #[error("there is no launch.json in {run_dir}")]
     NoLaunch { run_dir: PathBuf },
     #[error("{operation} took longer than {} seconds", DEADLINE.as_secs())]
@@ -170,8 +167,10 @@ fn hold_lock(run_dir: &Path) -> Result<OwnedFd, MonitorError> {
     let null = File::open("/dev/null").map_err(system("open /dev/null"))?;
     rustix::stdio::dup2_stdin(&null).map_err(system("leave the standard input"))?;
     let path = run_dir.join(record::LOCK);
-    let file = File::options().create(true).append(true).open(path).map_err(system("open the lock"))?;
-    let same = |a: rustix::fs::Stat, b: rustix::fs::Stat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
+    let file =
+        File::options().create(true).append(true).open(path).map_err(system("open the lock"))?;
+    let same =
+        |a: rustix::fs::Stat, b: rustix::fs::Stat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
     let handed_over = match (rustix::fs::fstat(&held), rustix::fs::fstat(&file)) {
         (Ok(held), Ok(file)) => same(held, file),
         _ => false,
@@ -226,11 +225,20 @@ fn create(
             let init = match report {
                 Ok(Some(build::Report::Init { pid })) => pid,
                 Ok(Some(build::Report::Failed { operation, message, errno })) => {
+                    // The container's first process knows more than what became of its words.
+                    let now = Instant::now();
+                    if let Ok(Some(text)) = receive(&program, now, "starting the program")
+                        && let Some(first_hand) = reported(&text)
+                    {
+                        return Err(first_hand);
+                    }
                     return Err(MonitorError::Reported { operation, message, errno });
                 }
                 other => {
                     let pid = Pid::from_raw(builder);
-                    pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+                    pid.map(|pid| {
+                        rustix::process::kill_process(pid, rustix::process::Signal::KILL)
+                    });
                     return Err(other.err().unwrap_or(MonitorError::Silent));
                 }
             };
@@ -249,12 +257,16 @@ impl Container {
         let Some(text) = receive(&self.program, deadline, "starting the program")? else {
             return Ok(());
         };
-        match serde_json::from_str(&text) {
-            Ok(build::Report::Failed { operation, message, errno }) => {
-                Err(MonitorError::Reported { operation, message, errno })
-            }
-            _ => Err(MonitorError::Silent),
+        Err(reported(&text).unwrap_or(MonitorError::Silent))
+    }
+}
+
+fn reported(text: &str) -> Option<MonitorError> {
+    match serde_json::from_str(text) {
+        Ok(build::Report::Failed { operation, message, errno }) => {
+            Some(MonitorError::Reported { operation, message, errno })
         }
+        _ => None,
     }
 }
 

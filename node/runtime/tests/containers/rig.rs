@@ -1,15 +1,15 @@
 //! A rig for tests on real containers: a root file system of busybox, a run folder, clean-up.
 //!
 //! Needs root and busybox-static, and says so. Waits for conditions, never for a guessed time.
-#![allow(dead_code)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use skerry_runtime::{
-    Exit, Failure, Kernel, Launch, Limits, LogPolicy, MonitorHandle, Observation, Seccomp, State,
-    Stop, User, clean, kill_all, observe, spawn,
+    Exit, Failure, Launch, Limits, LogPolicy, MonitorHandle, Observation, Seccomp, State, Stop,
+    User, clean, kill_all, observe, spawn,
 };
 
 pub const MONITOR: &str = env!("CARGO_BIN_EXE_skerry-monitor");
@@ -124,7 +124,9 @@ impl Rig {
         let mut lines = Vec::new();
         for age in (0..20).rev() {
             let name = if age == 0 { "agent.log".into() } else { format!("agent.log.{age}") };
-            let Ok(text) = std::fs::read_to_string(self.launch.log.dir.join(name)) else { continue };
+            let Ok(text) = std::fs::read_to_string(self.launch.log.dir.join(name)) else {
+                continue;
+            };
             for line in text.lines() {
                 let mut parts = line.splitn(4, ' ');
                 let (_, stream) = (parts.next().unwrap(), parts.next().unwrap());
@@ -181,14 +183,10 @@ fn make_image(image: &Path) {
     std::fs::copy(busybox, image.join("bin/busybox")).unwrap();
     std::fs::set_permissions(image, PermissionsExt::from_mode(0o755)).unwrap();
     for applet in [
-        "sh", "cat", "sleep", "echo", "id", "ip", "ls", "mkdir", "mount", "ping", "nc", "yes", "head",
-        "dd", "true", "touch", "hostname", "ps", "readlink", "seq", "kill", "nproc", "unshare",
-        "chroot", "mknod", "env", "pwd", "test", "tail", "wc", "grep", "trap",
+        "sh", "cat", "sleep", "echo", "id", "ip", "ls", "mkdir", "mount", "ping", "nc", "yes",
+        "head", "dd", "true", "touch", "hostname", "ps", "readlink", "seq", "kill", "nproc",
+        "unshare", "chroot", "mknod", "env", "pwd", "test", "tail", "wc", "grep", "trap",
     ] {
         std::os::unix::fs::symlink("busybox", image.join("bin").join(applet)).unwrap();
     }
-}
-
-pub fn kernel() -> Kernel {
-    Kernel::probe().unwrap()
 }
