@@ -3,7 +3,7 @@
 //! The story, in [`main`]: take the lock; make the control group; fork the *builder*
 //! (`monitor/build.rs`), which mounts the root, lets libcontainer make the container as a child of
 //! this process, and leaves; set the limits and read them back; record the state; start; then
-//! become the wait role (`monitor/wait.rs`) by executing the same binary again, which gives back
+//! become the wait role (`monitor/waiting.rs`) by executing the same binary again, which gives back
 //! all memory used so far. libcontainer never runs in this process itself.
 //!
 //! It must have one thread, and must never end without `exit.json` or `failed.json`.
@@ -22,11 +22,11 @@ use nix::sys::signal::{SigSet, Signal};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::FdFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions, set_child_subreaper, setsid, waitpid};
+use rustix::process::{Pid, WaitOptions, set_child_subreaper, setsid, wait};
 
 mod build;
 mod log;
-mod wait;
+mod waiting;
 
 use crate::cgroup::{CgroupError, Group, Kernel};
 use crate::failure;
@@ -48,10 +48,7 @@ enum MonitorError {
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
     #[error("cannot {operation}")]
-    System {
-        operation: &'static str,
-        source: io::Error,
-    },
+    System { operation: &'static str, source: io::Error },
     #[error("there is no launch.json in {run_dir}")]
     NoLaunch { run_dir: PathBuf },
     #[error("{operation} took longer than {} seconds", DEADLINE.as_secs())]
@@ -74,7 +71,7 @@ pub fn dispatch(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     if verb == "monitor" {
         return Some(main(&PathBuf::from(args.next()?)));
     }
-    (verb == "monitor-wait").then(|| wait::main(args))
+    (verb == "monitor-wait").then(|| waiting::main(args))
 }
 
 /// Owns the container of one run folder until it has ended.
@@ -108,7 +105,7 @@ impl Made {
     fn undo(&self) -> Vec<CgroupError> {
         let Some(group) = &self.group else { return Vec::new() };
         let mut errors: Vec<_> = group.kill(Duration::from_secs(5)).err().into_iter().collect();
-        while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
         errors.extend(group.remove());
         errors
     }
@@ -170,8 +167,10 @@ fn hold_lock(run_dir: &Path) -> Result<OwnedFd, MonitorError> {
     let null = File::open("/dev/null").map_err(system("open /dev/null"))?;
     rustix::stdio::dup2_stdin(&null).map_err(system("leave the standard input"))?;
     let path = run_dir.join(record::LOCK);
-    let file = File::options().create(true).append(true).open(path).map_err(system("open the lock"))?;
-    let same = |a: rustix::fs::Stat, b: rustix::fs::Stat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
+    let file =
+        File::options().create(true).append(true).open(path).map_err(system("open the lock"))?;
+    let same =
+        |a: rustix::fs::Stat, b: rustix::fs::Stat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
     let handed_over = match (rustix::fs::fstat(&held), rustix::fs::fstat(&file)) {
         (Ok(held), Ok(file)) => same(held, file),
         _ => false,
@@ -226,11 +225,20 @@ fn create(
             let init = match report {
                 Ok(Some(build::Report::Init { pid })) => pid,
                 Ok(Some(build::Report::Failed { operation, message, errno })) => {
+                    // The container's first process knows more than what became of its words.
+                    let now = Instant::now();
+                    if let Ok(Some(text)) = receive(&program, now, "starting the program")
+                        && let Some(first_hand) = reported(&text)
+                    {
+                        return Err(first_hand);
+                    }
                     return Err(MonitorError::Reported { operation, message, errno });
                 }
                 other => {
                     let pid = Pid::from_raw(builder);
-                    pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+                    pid.map(|pid| {
+                        rustix::process::kill_process(pid, rustix::process::Signal::KILL)
+                    });
                     return Err(other.err().unwrap_or(MonitorError::Silent));
                 }
             };
@@ -249,12 +257,16 @@ impl Container {
         let Some(text) = receive(&self.program, deadline, "starting the program")? else {
             return Ok(());
         };
-        match serde_json::from_str(&text) {
-            Ok(build::Report::Failed { operation, message, errno }) => {
-                Err(MonitorError::Reported { operation, message, errno })
-            }
-            _ => Err(MonitorError::Silent),
+        Err(reported(&text).unwrap_or(MonitorError::Silent))
+    }
+}
+
+fn reported(text: &str) -> Option<MonitorError> {
+    match serde_json::from_str(text) {
+        Ok(build::Report::Failed { operation, message, errno }) => {
+            Some(MonitorError::Reported { operation, message, errno })
         }
+        _ => None,
     }
 }
 

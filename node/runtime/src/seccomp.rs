@@ -63,11 +63,6 @@ impl Filters {
     pub fn apply(&self) -> Result<(), SeccompError> {
         self.0.iter().try_for_each(|program| Ok(seccompiler::apply_filter(program)?))
     }
-
-    /// Whether there is anything to put in force.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 /// The table's column and the compiler's name for this processor.
@@ -134,7 +129,8 @@ const AF_VSOCK: u64 = 40;
 fn restricted(name: &str) -> Result<Vec<SeccompRule>, SeccompError> {
     let rule = |conditions: &[(Op, u64)]| {
         let conditions = conditions.iter().cloned();
-        let conditions = conditions.map(|(op, value)| SeccompCondition::new(0, Len::Qword, op, value));
+        let conditions =
+            conditions.map(|(op, value)| SeccompCondition::new(0, Len::Qword, op, value));
         SeccompRule::new(conditions.collect::<Result<_, _>>()?)
     };
     let rules = match name {
