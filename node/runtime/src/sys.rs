@@ -65,18 +65,28 @@ pub fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Gives back to a program about to start what Rust's runtime and the monitor took: an ignored
-/// SIGPIPE and blocked signals.
+/// Gives a program about to start what it expects: no signal blocked, none ignored. Ignored ones
+/// come from Rust's runtime and from whoever started the node, such as a shell's background job.
 #[allow(unsafe_code)]
 pub fn restore_signals() {
-    // SAFETY: sets a default disposition and an empty mask; the set is initialised by sigemptyset.
+    // The kernel's sigaction is smaller than this on every architecture; zero is the default.
+    let default = [0_u64; 32];
+    let none = [0_u64; 2];
+    let size = KERNEL_SIGSET;
+    let nothing = std::ptr::null_mut::<u64>();
+    for signal in 1..=64 {
+        // SAFETY: reads `default` only. By system call, as libraries refuse the signals they use
+        // themselves; SIGKILL and SIGSTOP are refused by the kernel, which is harmless.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), nothing, size) };
+    }
+    // SAFETY: reads `none` only.
     unsafe {
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-        let mut none = std::mem::zeroed::<libc::sigset_t>();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, none.as_ptr(), nothing, size);
     }
 }
+
+/// 64 signals; MIPS, which this crate does not support, has 128.
+const KERNEL_SIGSET: usize = 8;
 
 /// Brings the loopback interface up in the calling process's network namespace.
 #[allow(unsafe_code)]
