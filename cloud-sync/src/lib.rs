@@ -15,10 +15,10 @@ pub mod session;
 mod tls;
 pub mod topics;
 
-pub use client::{Client, Message};
+pub use client::{Client, ClientError, Message};
 pub use config::{Config, ConfigError};
 pub use inbound::{Ack, Inbound};
 pub use outbox::{Change, Entry, MemoryStore, OutboxStore, Outgoing, Priority, StoreError};
 pub use reason::Reason;
-pub use session::{Link, LinkState, Receipt, SendError, Session, Stats, start};
+pub use session::{Link, LinkState, Receipt, SendError, Session, StartError, Stats, start};
 pub use topics::{Address, Down, Name, Topic, Up};

@@ -158,6 +158,7 @@ impl Outbox {
             // The older one is better than nothing.
             if let Some(slot) = replaced {
                 self.insert(slot.entry, slot.expires);
+                self.drop_expired(now);
             }
             return Pushed::NoRoom;
         }
@@ -266,9 +267,7 @@ impl Outbox {
     }
 
     fn insert(&mut self, entry: Entry, expires: Option<Duration>) {
-        if let Some(at) = expires {
-            self.first_expiry = Some(self.first_expiry.map_or(at, |first| first.min(at)));
-        }
+        self.expires(expires);
         if entry.latest_wins {
             self.newest.insert(entry.topic.clone(), entry.seq);
         }
@@ -276,6 +275,10 @@ impl Outbox {
         self.queue(entry.priority, entry.seq, entry.cost());
         let slot = Slot { expires, under_way: false, superseded: false, strikes: 0, entry };
         self.slots.insert(slot.entry.seq, slot);
+    }
+
+    fn expires(&mut self, at: Option<Duration>) {
+        self.first_expiry = [self.first_expiry, at].into_iter().flatten().min();
     }
 
     fn queue(&mut self, priority: Priority, seq: u64, cost: u64) {
@@ -304,8 +307,9 @@ impl Outbox {
             self.remove(seq);
         } else if slot.under_way {
             slot.under_way = false;
-            let (priority, cost) = (slot.entry.priority, slot.entry.cost());
+            let (priority, cost, expires) = (slot.entry.priority, slot.entry.cost(), slot.expires);
             self.queue(priority, seq, cost);
+            self.expires(expires);
         }
     }
 

@@ -67,7 +67,7 @@ impl FromStr for BrokerUrl {
                 _ => return Err(UrlError::Port(shown())),
             },
         };
-        let ipv6 = host.contains(':');
+        let ipv6 = rest.starts_with('[');
         if ipv6 && host.parse::<std::net::Ipv6Addr>().is_err() || !host_is_plain(host) {
             return Err(UrlError::Host(shown()));
         }

@@ -61,6 +61,8 @@ pub(super) struct Live<'a, O> {
     acks: VecDeque<u16>,
     /// `Some` once the broker has accepted the connection.
     connected: Option<Instant>,
+    /// What to announce, and until when the broker has to agree to the subscriptions before.
+    agreeing: Option<(LinkState, Instant)>,
     window: usize,
     max_packet: u64,
     /// Nothing new is sent before.
@@ -98,6 +100,7 @@ impl<'a, O: OutboxStore> Live<'a, O> {
             filters: topics::node_filters(&task.address, &task.settings.groups),
             acks: VecDeque::new(),
             connected: None,
+            agreeing: None,
             window: 0,
             max_packet: PACKET_MAX,
             rest_until: None,
@@ -146,7 +149,7 @@ impl<'a, O: OutboxStore> Live<'a, O> {
     /// When something has to happen even if nothing else does.
     fn timer(&self) -> Option<Instant> {
         // While nothing is read, no acknowledgement can be.
-        let overdue = if self.waiting.is_some() { None } else { self.flight.due() };
+        let overdue = if self.waiting.is_some() { None } else { self.overdue() };
         let closing = self.closing.as_ref().map(|(_, until)| *until);
         let rest = if self.task.outbox.has_queued() { self.rest_until } else { None };
         [overdue, closing, rest].into_iter().flatten().min()
@@ -160,11 +163,17 @@ impl<'a, O: OutboxStore> Live<'a, O> {
         if self.closing.as_ref().is_some_and(|(_, until)| *until <= now) {
             return self.closing.take().map(|(closing, _)| End::Closed(closing));
         }
-        if self.waiting.is_none() && self.flight.due().is_some_and(|due| due <= now) {
+        if self.waiting.is_none() && self.overdue().is_some_and(|due| due <= now) {
             let text = format!("{} does not acknowledge messages", self.task.settings.url);
             return Some(self.lost(Reason::new(Kind::NoAnswer, text)));
         }
         None
+    }
+
+    /// When the broker has been silent for too long.
+    fn overdue(&self) -> Option<Instant> {
+        let agreeing = self.agreeing.as_ref().map(|(_, until)| *until);
+        [self.flight.due(), agreeing].into_iter().flatten().min()
     }
 
     fn lost(&self, reason: Reason) -> End {
@@ -301,8 +310,18 @@ impl<'a, O: OutboxStore> Live<'a, O> {
         self.publish_status(Cargo::Birth, birth);
         info!(broker = %self.task.settings.url, session_present, "connected");
         let state = LinkState::Connected { since: now.into_std(), session_present };
-        self.task.channels.state.send_replace(state);
+        self.agreeing = Some((state, now + self.task.settings.config.ack_timeout.duration()));
+        if self.task.subscribed {
+            self.announce();
+        }
         None
+    }
+
+    /// Connected means: whatever is published from now on reaches this node.
+    fn announce(&mut self) {
+        if let Some((state, _)) = self.agreeing.take() {
+            self.task.channels.state.send_replace(state);
+        }
     }
 
     /// Retained messages come with a new subscription only: the session has the others already.
@@ -327,6 +346,7 @@ impl<'a, O: OutboxStore> Live<'a, O> {
         }
         self.task.subscribed = refused.is_empty();
         self.task.stats.refused_subscriptions = refused;
+        self.announce();
     }
 
     fn landed(&mut self, ack: &PubAck) -> Option<End> {

@@ -3,7 +3,7 @@
 //! The story, in [`main`]: take the lock; make the control group; fork the *builder*
 //! (`monitor/build.rs`), which mounts the root, lets libcontainer make the container as a child of
 //! this process, and leaves; set the limits and read them back; record the state; start; then
-//! become the wait role (`monitor/wait.rs`) by executing the same binary again, which gives back
+//! become the wait role (`monitor/waiting.rs`) by executing the same binary again, which gives back
 //! all memory used so far. libcontainer never runs in this process itself.
 //!
 //! It must have one thread, and must never end without `exit.json` or `failed.json`.
@@ -22,11 +22,11 @@ use nix::sys::signal::{SigSet, Signal};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::FdFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions, set_child_subreaper, setsid, waitpid};
+use rustix::process::{Pid, WaitOptions, set_child_subreaper, setsid, wait};
 
 mod build;
 mod log;
-mod wait;
+mod waiting;
 
 use crate::cgroup::{CgroupError, Group, Kernel};
 use crate::failure;
@@ -74,7 +74,7 @@ pub fn dispatch(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     if verb == "monitor" {
         return Some(main(&PathBuf::from(args.next()?)));
     }
-    (verb == "monitor-wait").then(|| wait::main(args))
+    (verb == "monitor-wait").then(|| waiting::main(args))
 }
 
 /// Owns the container of one run folder until it has ended.
@@ -108,7 +108,7 @@ impl Made {
     fn undo(&self) -> Vec<CgroupError> {
         let Some(group) = &self.group else { return Vec::new() };
         let mut errors: Vec<_> = group.kill(Duration::from_secs(5)).err().into_iter().collect();
-        while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
         errors.extend(group.remove());
         errors
     }

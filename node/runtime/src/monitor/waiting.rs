@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{WaitOptions, WaitStatus, waitpid};
+use rustix::process::{WaitOptions, WaitStatus, wait};
 
 use super::log::{Log, Stream};
 use crate::cgroup::{CgroupError, Group, Kernel};
@@ -127,7 +127,7 @@ impl Wait {
 
     /// Collects ended children; the status of the container's first process if it is among them.
     fn reap(&self) -> Option<WaitStatus> {
-        while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if pid.as_raw_nonzero().get() == self.state.init.pid {
                 return Some(status);
             }
