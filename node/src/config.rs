@@ -190,7 +190,8 @@ impl Config {
             sources.push(format!("--{}", key.replace(['.', '_'], "-")));
         }
         let mut config: Self = Value::Table(table).try_into().map_err(|source| {
-            let sources = if sources.is_empty() { "defaults".to_owned() } else { sources.join(", ") };
+            let sources =
+                if sources.is_empty() { "defaults".to_owned() } else { sources.join(", ") };
             ConfigError::Content { sources, source: Box::new(source) }
         })?;
         config.check()?;

@@ -78,7 +78,10 @@ impl Found {
     /// An agent that could not even be launched.
     pub fn failed(wanted: &DesiredAgent, message: String) -> Self {
         let (instance, spec) = (wanted.instance, wanted.spec.clone());
-        Self { seen: ObservedAgent { instance, spec, phase: Phase::Failed { message } }, state: None }
+        Self {
+            seen: ObservedAgent { instance, spec, phase: Phase::Failed { message } },
+            state: None,
+        }
     }
 }
 

@@ -91,9 +91,9 @@ pub async fn serve(listener: UnixListener, node: Arc<Node>) {
 }
 
 async fn connection(stream: UnixStream, node: Arc<Node>) {
-    let allowed = stream.peer_cred().is_ok_and(|peer| {
-        peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw()
-    });
+    let allowed = stream
+        .peer_cred()
+        .is_ok_and(|peer| peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw());
     let service = service_fn(move |request| {
         let node = node.clone();
         async move { Ok::<_, Infallible>(answer(request, &node, allowed).await) }

@@ -27,7 +27,9 @@ pub enum IdentityError {
         source: std::io::Error,
     },
     /// The file does not hold a key.
-    #[error("identity: {path} is not a key of 64 hexadecimal digits; move it away to get a new identity")]
+    #[error(
+        "identity: {path} is not a key of 64 hexadecimal digits; move it away to get a new identity"
+    )]
     Content {
         /// The file.
         path: PathBuf,

@@ -42,7 +42,9 @@ pub enum LedgerError {
     #[error(transparent)]
     Spec(#[from] SpecError),
     /// Local wishes are switched off.
-    #[error("local agents are switched off on this node; set local.wishes = true in its configuration, or use the fleet")]
+    #[error(
+        "local agents are switched off on this node; set local.wishes = true in its configuration, or use the fleet"
+    )]
     NoLocal,
     /// The name is the fleet's.
     #[error("agent '{0}' belongs to the fleet's document (version {1}); change it there")]
@@ -221,6 +223,3 @@ impl Desk {
         answer.await.map_err(|_| LedgerError::Closed)?
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,7 +5,7 @@
 
 use skerry_core::report::Presence;
 use skerry_core::trust::detached::seal;
-use skerry_sync::{Down, Inbound, Session};
+use skerry_sync::{Down, Inbound};
 use tokio::sync::mpsc;
 
 use crate::identity::Identity;
@@ -44,9 +44,4 @@ async fn take(message: Inbound, desk: &Desk) {
             message.ack.give();
         }
     }
-}
-
-/// The session's two other halves.
-pub fn split(session: Session) -> (skerry_sync::Link, mpsc::Receiver<Inbound>, skerry_sync::session::Task) {
-    (session.link, session.inbound, session.task)
 }

@@ -67,5 +67,9 @@ async fn command(words: &[String], run_dir: &Path) -> Result<(), String> {
         .spawn()
         .map_err(|error| format!("cannot begin: {error}"))?;
     let status = child.wait().await.map_err(|error| format!("cannot wait: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("'{}' ended with {status}", words.join(" "))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("'{}' ended with {status}", words.join(" ")))
+    }
 }

@@ -201,7 +201,8 @@ impl Reconciler {
                     .iter()
                     .zip(&self.found)
                     .all(|((a, x), (b, y))| a == b && x.seen == y.seen && x.state == y.state);
-            if *snapshot.status == plan.status && same_found && snapshot.clashes == desired.clashes {
+            if *snapshot.status == plan.status && same_found && snapshot.clashes == desired.clashes
+            {
                 return false;
             }
             snapshot.revision += 1;

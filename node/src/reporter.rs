@@ -124,10 +124,10 @@ async fn after(time: Option<Duration>) {
 
 /// The report without what changes by itself: counter and time are filled in when it is told.
 fn compose(speaker: &Speaker, snapshot: &Snapshot, ledger: &Public) -> Report {
-    let document = ledger.document.as_ref().map(|document| DocumentRef {
-        version: document.get().version,
-        digest: document.digest(),
-    });
+    let document = ledger
+        .document
+        .as_ref()
+        .map(|document| DocumentRef { version: document.get().version, digest: document.digest() });
     Report {
         node: speaker.node.clone(),
         counter: 0,

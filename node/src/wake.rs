@@ -51,7 +51,7 @@ impl Watcher {
         let changes = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::DELETE;
         std::fs::create_dir_all(images)?;
         let images = inotify::add_watch(&fd, images, changes)?;
-        Ok(Self { fd: AsyncFd::new(fd)?, names: HashMap::new(), images })
+        Ok(Self { fd: AsyncFd::register(fd)?, names: HashMap::new(), images })
     }
 
     /// Begins to watch an agent's run folder. The watch ends with the folder.
@@ -104,7 +104,7 @@ pub fn watch_child(agent: AgentName, handle: MonitorHandle, events: mpsc::Sender
     tokio::spawn(async move {
         let mut handle = handle;
         if let Ok(fd) = handle.pidfd.try_clone()
-            && let Ok(fd) = AsyncFd::new(fd)
+            && let Ok(fd) = AsyncFd::register(fd)
         {
             let _ = fd.readable().await;
         }
@@ -120,7 +120,7 @@ pub fn watch_child(agent: AgentName, handle: MonitorHandle, events: mpsc::Sender
 pub fn watch_adopted(agent: AgentName, monitor: ProcessId, events: mpsc::Sender<Event>) {
     let fd = Pid::from_raw(monitor.pid)
         .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
-        .and_then(|fd| AsyncFd::new(fd).ok());
+        .and_then(|fd| AsyncFd::register(fd).ok());
     tokio::spawn(async move {
         if let Some(fd) = fd {
             let _ = fd.readable().await;

@@ -29,7 +29,9 @@ pub enum CgroupError {
     #[error("no control group file system is mounted; mount cgroup2 on /sys/fs/cgroup")]
     NotMounted,
     /// This kernel lacks what a limit needs.
-    #[error("{limit} cannot be enforced: {controller} controller is not enabled in this kernel; {advice}")]
+    #[error(
+        "{limit} cannot be enforced: {controller} controller is not enabled in this kernel; {advice}"
+    )]
     Missing {
         /// The limit asked for.
         limit: &'static str,
@@ -134,9 +136,7 @@ impl Group {
     /// The folder cannot be opened.
     pub fn clone_target(&self) -> Result<Option<File>, CgroupError> {
         match (self.version, self.dirs.first()) {
-            (Version::V2, Some((_, dir))) => {
-                File::open(dir).map(Some).map_err(failed("open", dir))
-            }
+            (Version::V2, Some((_, dir))) => File::open(dir).map(Some).map_err(failed("open", dir)),
             _ => Ok(None),
         }
     }
@@ -213,7 +213,10 @@ impl Group {
             }
             if began.elapsed() >= patience {
                 let path = self.dirs.first().map(|(_, dir)| dir.clone()).unwrap_or_default();
-                return Err(CgroupError::Survivors { path, waited_ms: began.elapsed().as_millis() });
+                return Err(CgroupError::Survivors {
+                    path,
+                    waited_ms: began.elapsed().as_millis(),
+                });
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(20));

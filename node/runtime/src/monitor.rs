@@ -48,10 +48,7 @@ enum MonitorError {
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
     #[error("cannot {operation}")]
-    System {
-        operation: &'static str,
-        source: io::Error,
-    },
+    System { operation: &'static str, source: io::Error },
     #[error("there is no launch.json in {run_dir}")]
     NoLaunch { run_dir: PathBuf },
     #[error("{operation} took longer than {} seconds", DEADLINE.as_secs())]
@@ -170,8 +167,10 @@ fn hold_lock(run_dir: &Path) -> Result<OwnedFd, MonitorError> {
     let null = File::open("/dev/null").map_err(system("open /dev/null"))?;
     rustix::stdio::dup2_stdin(&null).map_err(system("leave the standard input"))?;
     let path = run_dir.join(record::LOCK);
-    let file = File::options().create(true).append(true).open(path).map_err(system("open the lock"))?;
-    let same = |a: rustix::fs::Stat, b: rustix::fs::Stat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
+    let file =
+        File::options().create(true).append(true).open(path).map_err(system("open the lock"))?;
+    let same =
+        |a: rustix::fs::Stat, b: rustix::fs::Stat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
     let handed_over = match (rustix::fs::fstat(&held), rustix::fs::fstat(&file)) {
         (Ok(held), Ok(file)) => same(held, file),
         _ => false,
@@ -230,7 +229,9 @@ fn create(
                 }
                 other => {
                     let pid = Pid::from_raw(builder);
-                    pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+                    pid.map(|pid| {
+                        rustix::process::kill_process(pid, rustix::process::Signal::KILL)
+                    });
                     return Err(other.err().unwrap_or(MonitorError::Silent));
                 }
             };

@@ -143,12 +143,19 @@ pub struct Failure {
 ///
 /// # Errors
 /// The file system's refusal; the old record is then untouched.
-pub fn write<T: Serialize>(run_dir: &Path, name: &'static str, record: &T) -> Result<(), RecordError> {
+pub fn write<T: Serialize>(
+    run_dir: &Path,
+    name: &'static str,
+    record: &T,
+) -> Result<(), RecordError> {
     let path = run_dir.join(name);
     let content = serde_json::to_vec(record)
         .map_err(|source| RecordError::Content { path: path.clone(), source })?;
-    write_bytes(run_dir, name, &content)
-        .map_err(|source| RecordError::Io { operation: "write", path, source })
+    write_bytes(run_dir, name, &content).map_err(|source| RecordError::Io {
+        operation: "write",
+        path,
+        source,
+    })
 }
 
 fn write_bytes(run_dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {

@@ -134,7 +134,8 @@ const AF_VSOCK: u64 = 40;
 fn restricted(name: &str) -> Result<Vec<SeccompRule>, SeccompError> {
     let rule = |conditions: &[(Op, u64)]| {
         let conditions = conditions.iter().cloned();
-        let conditions = conditions.map(|(op, value)| SeccompCondition::new(0, Len::Qword, op, value));
+        let conditions =
+            conditions.map(|(op, value)| SeccompCondition::new(0, Len::Qword, op, value));
         SeccompRule::new(conditions.collect::<Result<_, _>>()?)
     };
     let rules = match name {

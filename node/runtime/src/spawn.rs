@@ -109,11 +109,8 @@ pub fn spawn(exe: &Path, run_dir: &Path, launch: &Launch) -> Result<MonitorHandl
 fn take_lock(run_dir: &Path) -> Result<File, SpawnError> {
     let path = run_dir.join(record::LOCK);
     let open = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
-    let file = open.map_err(|source| SpawnError::Io {
-        operation: "open",
-        path: path.clone(),
-        source,
-    })?;
+    let file =
+        open.map_err(|source| SpawnError::Io { operation: "open", path: path.clone(), source })?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(SpawnError::Busy { path: run_dir.to_owned() }),

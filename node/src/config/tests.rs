@@ -10,7 +10,11 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
 #[test]
 fn flags_win_over_drop_ins_over_the_file() {
     let folder = tempfile::tempdir().unwrap();
-    let file = write(folder.path(), "skerry.toml", "node = 'a'\ngroups = ['x']\n[local]\nwishes = false\n");
+    let file = write(
+        folder.path(),
+        "skerry.toml",
+        "node = 'a'\ngroups = ['x']\n[local]\nwishes = false\n",
+    );
     write(folder.path(), "conf.d/10.toml", "node = 'b'\nstate_dir = '/s'\n");
     let config = Config::load(Some(&file), &[("state_dir", "/flag".to_owned())]).unwrap();
     assert_eq!(config.node, "b");

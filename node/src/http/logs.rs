@@ -116,7 +116,11 @@ impl LogReader {
         }
     }
 
-    async fn follow(&self, watch: AsyncFd<OwnedFd>, mut current: Option<File>) -> std::io::Result<()> {
+    async fn follow(
+        &self,
+        watch: AsyncFd<OwnedFd>,
+        mut current: Option<File>,
+    ) -> std::io::Result<()> {
         let path = self.folder.join(CURRENT);
         loop {
             // What was added to the open file first: after a rotation it is the older one.
@@ -147,7 +151,7 @@ fn watch_folder(folder: &Path) -> std::io::Result<AsyncFd<OwnedFd>> {
         | inotify::WatchFlags::MOVED_TO
         | inotify::WatchFlags::MOVED_FROM;
     inotify::add_watch(&fd, folder, changes)?;
-    AsyncFd::new(fd)
+    AsyncFd::register(fd)
 }
 
 fn drain(fd: &OwnedFd) {
@@ -185,9 +189,9 @@ fn skip_for_tail(folder: &Path, lines: usize) -> std::io::Result<usize> {
     let mut total = 0usize;
     for path in files(folder) {
         let Ok(file) = File::open(&path) else { continue };
-        total += BufReader::with_capacity(CHUNK, file).split(b'\n').try_fold(0, |n, line| {
-            line.map(|_| n + 1)
-        })?;
+        total += BufReader::with_capacity(CHUNK, file)
+            .split(b'\n')
+            .try_fold(0, |n, line| line.map(|_| n + 1))?;
     }
     Ok(total.saturating_sub(lines))
 }

@@ -44,7 +44,8 @@ impl Ledger {
         if apply.dry_run {
             return Ok(applied);
         }
-        let removals = applied.removed.iter().map(|name| Change::remove(Space::Local, name.as_str()));
+        let removals =
+            applied.removed.iter().map(|name| Change::remove(Space::Local, name.as_str()));
         let touched = applied.created.iter().chain(&applied.changed);
         let puts = touched.filter_map(|name| {
             next.get(name).map(|wish| put(Space::Local, name.as_str().as_bytes(), wish))

@@ -111,7 +111,7 @@ impl SledStore {
         let db = Self::open_database(database)?;
         let found = best.as_ref().map_or(0, |e| e.generation);
         let outcome = match &best {
-            Some(export) => format!("made again from the export of generation {found}"),
+            Some(_) => format!("made again from the export of generation {found}"),
             None => "no whole export was found, so it begins empty".to_owned(),
         };
         let store = Self::with(db, folder, found);
@@ -124,8 +124,10 @@ impl SledStore {
             store.db.apply_batch(batch).map_err(database_error("rebuild"))?;
         }
         store.sync()?;
-        let notice =
-            format!("state was unusable ({trouble}); {outcome}; the bad one is {}", aside.display());
+        let notice = format!(
+            "state was unusable ({trouble}); {outcome}; the bad one is {}",
+            aside.display()
+        );
         Ok(Opened { store, notice: Some(notice) })
     }
 

@@ -118,7 +118,10 @@ impl Kernel {
                 let mut controllers = named(text.split_ascii_whitespace());
                 // Part of every version 2 group, with no controller of their own.
                 controllers.extend([Controller::Freezer, Controller::Cpuacct]);
-                Ok(Self { version: Version::V2, hierarchies: vec![Hierarchy { controllers, mount }] })
+                Ok(Self {
+                    version: Version::V2,
+                    hierarchies: vec![Hierarchy { controllers, mount }],
+                })
             }
             (true, None) => Err(CgroupError::NotMounted),
         }

@@ -139,7 +139,8 @@ fn read_number(file: &Path) -> Result<Option<u64>, CgroupError> {
         Ok(number) if number >= UNLIMITED_FROM => Ok(None),
         Ok(number) => Ok(Some(number)),
         Err(_) => {
-            let error = io::Error::new(io::ErrorKind::InvalidData, format!("'{first}' is no number"));
+            let error =
+                io::Error::new(io::ErrorKind::InvalidData, format!("'{first}' is no number"));
             Err(failed("read back", file)(error))
         }
     }

@@ -74,10 +74,7 @@ enum BuildError {
     #[error(transparent)]
     Seccomp(#[from] SeccompError),
     #[error("cannot {operation}")]
-    System {
-        operation: &'static str,
-        source: io::Error,
-    },
+    System { operation: &'static str, source: io::Error },
     #[error("libcontainer cannot make the container")]
     Libcontainer(#[from] LibcontainerError),
     #[error("libcontainer made a container without a process")]
@@ -125,12 +122,7 @@ pub fn main(
     sys::exit_now(0)
 }
 
-fn build(
-    job: Job<'_>,
-    group: &Group,
-    must_join: bool,
-    program: RawFd,
-) -> Result<i32, BuildError> {
+fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result<i32, BuildError> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(system("follow the monitor"))?;
     if must_join {
         group.join()?;

@@ -124,7 +124,9 @@ impl Rig {
         let mut lines = Vec::new();
         for age in (0..20).rev() {
             let name = if age == 0 { "agent.log".into() } else { format!("agent.log.{age}") };
-            let Ok(text) = std::fs::read_to_string(self.launch.log.dir.join(name)) else { continue };
+            let Ok(text) = std::fs::read_to_string(self.launch.log.dir.join(name)) else {
+                continue;
+            };
             for line in text.lines() {
                 let mut parts = line.splitn(4, ' ');
                 let (_, stream) = (parts.next().unwrap(), parts.next().unwrap());
@@ -181,9 +183,9 @@ fn make_image(image: &Path) {
     std::fs::copy(busybox, image.join("bin/busybox")).unwrap();
     std::fs::set_permissions(image, PermissionsExt::from_mode(0o755)).unwrap();
     for applet in [
-        "sh", "cat", "sleep", "echo", "id", "ip", "ls", "mkdir", "mount", "ping", "nc", "yes", "head",
-        "dd", "true", "touch", "hostname", "ps", "readlink", "seq", "kill", "nproc", "unshare",
-        "chroot", "mknod", "env", "pwd", "test", "tail", "wc", "grep", "trap",
+        "sh", "cat", "sleep", "echo", "id", "ip", "ls", "mkdir", "mount", "ping", "nc", "yes",
+        "head", "dd", "true", "touch", "hostname", "ps", "readlink", "seq", "kill", "nproc",
+        "unshare", "chroot", "mknod", "env", "pwd", "test", "tail", "wc", "grep", "trap",
     ] {
         std::os::unix::fs::symlink("busybox", image.join("bin").join(applet)).unwrap();
     }
