@@ -2,8 +2,8 @@
 //!
 //! Takes an OCI layout (folder, tar, compressed tar) or a `docker save` archive, old or new. Tells the
 //! story: open the parts, plan from the small documents, unpack what is missing, make it durable,
-//! show it. Nothing is visible before the last step. [`parts`] reads, [`oci`] and [`docker`] plan,
-//! [`layer`] unpacks and checks.
+//! show it. Nothing is visible before the last step. `parts` reads, `oci` and `docker` plan,
+//! `layer` unpacks and checks.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
