@@ -2,8 +2,8 @@
 //!
 //! Takes an OCI layout (folder, tar, compressed tar) or a `docker save` archive, old or new. Tells the
 //! story: open the parts, plan from the small documents, unpack what is missing, make it durable,
-//! show it. Nothing is visible before the last step. [`parts`] reads, [`oci`] and [`docker`] plan,
-//! [`layer`] unpacks and checks.
+//! show it. Nothing is visible before the last step. `parts` reads, `oci` and `docker` plan,
+//! `layer` unpacks and checks.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -32,7 +32,7 @@ pub enum Source {
     /// A folder with an OCI layout, or a tar file.
     Path(PathBuf),
     /// A tar stream, such as standard input; it is read once.
-    Reader(Box<dyn Read>),
+    Reader(Box<dyn Read + Send>),
 }
 
 /// How to import.
@@ -207,6 +207,9 @@ struct LayerPlan {
 
 impl Store {
     /// Imports all images of `source` that are for the wanted platform.
+    ///
+    /// Blocks while it reads, and while another process unpacks into this store; so an asynchronous
+    /// program calls it on a thread of its own.
     ///
     /// # Errors
     /// When the source is damaged, hostile, for another platform or over a bound. Nothing of it is

@@ -3,7 +3,7 @@
 //! Keeps a content store, imports OCI layouts and `docker save` archives into it, unpacks layers for
 //! overlayfs, and packs a folder into an image. It never starts a container, never opens a socket,
 //! and never trusts a byte whose digest it has not computed. Start reading at [`store`], go on with
-//! [`import`] and [`unpack`]; [`pack`] stands alone.
+//! [`import`] and [`unpack`]; [`mod@pack`] stands alone.
 
 pub mod archive;
 pub mod decode;

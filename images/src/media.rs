@@ -1,7 +1,7 @@
 //! The documents of the OCI image specification, as far as a device needs them.
 //!
 //! Decides what a manifest, an index and a configuration look like in JSON. Never reads a file.
-//! [`crate::import`] reads these from outside; [`crate::pack`] writes them.
+//! [`crate::import`] reads these from outside; [`mod@crate::pack`] writes them.
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 //!
 //! Decides all that could differ between two runs: order, owners, times. The same folder and options
 //! give the same digest, wherever they are packed. Never runs anything and never fetches a base.
-//! [`layer`] writes the layer, [`layout`] the rest; [`crate::import`] reads both.
+//! `layer` writes the layer, `layout` the rest; [`crate::import`] reads both.
 
 use std::collections::BTreeMap;
 use std::fs;

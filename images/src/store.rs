@@ -7,7 +7,7 @@
 //!
 //! Writers exclude each other by a lock; readers need none. A record is renamed into place last, so a
 //! power cut leaves an image whole or not there at all. Never decides which image a node needs.
-//! [`record`] is the index, [`garbage`] the way out, [`crate::import`] the way in.
+//! `record` is the index, `garbage` the way out, [`crate::import`] the way in.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};

@@ -1,7 +1,7 @@
 //! Unpacks one layer's tar stream into a folder for overlayfs.
 //!
 //! Does what the stream says, member by member, inside the folder and nowhere else: every path is
-//! resolved by [`tree::Tree`], which cannot leave it. Whiteouts become what overlayfs understands.
+//! resolved by `tree::Tree`, which cannot leave it. Whiteouts become what overlayfs understands.
 //! Never trusts an order, a size or a count. [`crate::import`] checks the digest of what was read.
 
 use std::collections::BTreeMap;

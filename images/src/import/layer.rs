@@ -4,9 +4,9 @@
 //! unpacks, so that nothing is read twice. Writes only into the folder that it is given, which is not
 //! visible yet. [`crate::unpack`] knows what a layer means.
 
-use std::fs::DirBuilder;
+use std::fs::{self, Permissions};
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use skerry_core::ids::Digest;
@@ -20,9 +20,11 @@ use crate::unpack::{self, Limits, UnpackError, Unpacked};
 
 const BUFFER: usize = 128 << 10;
 
-/// Makes the root folder of a layer.
+/// Makes the root folder of a layer, which all may enter whatever umask this process was given.
 pub(super) fn make_target(path: &Path) -> Result<(), StoreError> {
-    DirBuilder::new().mode(0o755).create(path).map_err(io_at("make the folder", path))
+    fs::create_dir(path).map_err(io_at("make the folder", path))?;
+    let mode = Permissions::from_mode(0o755);
+    fs::set_permissions(path, mode).map_err(io_at("set the mode of", path))
 }
 
 /// Unpacks `layer` into the empty folder `target`.

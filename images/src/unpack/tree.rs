@@ -72,10 +72,9 @@ impl Tree {
         name: &[u8],
     ) -> Result<(), UnpackError> {
         let folder = self.folder(parent)?;
-        match fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) => return Ok(()),
+        match new_folder(&folder, name) {
             Err(Errno::EXIST) => {}
-            Err(errno) => return Err(refused("make the folder", path)(errno)),
+            result => return result.map_err(refused("make the folder", path)),
         }
         let there = fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(refused("look at", path))?;
@@ -84,8 +83,7 @@ impl Tree {
         }
         self.last = None;
         fs::unlinkat(&folder, name, AtFlags::empty()).map_err(refused("replace", path))?;
-        fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755))
-            .map_err(refused("make the folder", path))?;
+        new_folder(&folder, name).map_err(refused("make the folder", path))?;
         if whiteout::is_whiteout(&there) {
             whiteout::make_opaque(&folder, name, path)?;
         }
@@ -157,6 +155,13 @@ impl Tree {
             errno => refused("open the folder", path)(errno),
         }
     }
+}
+
+/// Makes a folder that all may enter, whatever umask this process was given.
+fn new_folder(parent: &OwnedFd, name: &[u8]) -> rustix::io::Result<()> {
+    let mode = Mode::from_raw_mode(0o755);
+    fs::mkdirat(parent, name, mode)?;
+    fs::chmodat(parent, name, mode, AtFlags::empty())
 }
 
 fn libc_enoent() -> i32 {
