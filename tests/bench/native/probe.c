@@ -8,6 +8,7 @@
  *   probe once    report and leave
  *   probe wait    report and stay until SIGTERM (an agent with nothing to do)
  *   probe show    report, then print what the sandbox looks like from inside, and leave
+ *   probe both    show, then wait
  *
  * Next: floor.c, which starts it with nothing but system calls.
  */
@@ -122,8 +123,8 @@ __attribute__((used)) void begin(long *stack) {
     call(__NR_rt_sigprocmask, 0, (long)&all, 0, sizeof all);
     report(&now);
     char mode = stack[0] > 1 ? ((char **)(stack + 1))[1][0] : 'o';
-    if (mode == 's') show();
-    if (mode == 'w') {
+    if (mode == 's' || mode == 'b') show();
+    if (mode == 'w' || mode == 'b') {
         while (call(__NR_rt_sigtimedwait, (long)&stop, 0, 0, sizeof stop) < 0) {
         }
     }

@@ -76,6 +76,8 @@ impl Contestant for Bare {
 pub struct Floor {
     /// Its name in the tables.
     pub name: &'static str,
+    /// How it joins its cgroups, for the reader.
+    pub joins: &'static str,
     /// The program, built from `native/floor.c`.
     pub program: PathBuf,
     /// Its plan.
@@ -90,7 +92,7 @@ impl Contestant for Floor {
     }
 
     fn how(&self) -> String {
-        "floor PLAN /probe (native/floor.c)".into()
+        format!("floor PLAN /probe (native/floor.c; {})", self.joins)
     }
 
     fn start(&mut self, mode: Mode) -> Result<String, Error> {

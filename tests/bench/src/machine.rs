@@ -47,10 +47,10 @@ pub fn describe(cgroups: Cgroups) -> Machine {
     }
 }
 
-/// The first line of what a program says of its version.
+/// The first line of what a program says of its version, or its name.
 pub fn version(program: &Path) -> String {
     let said = output(program, &["--version"]);
-    said.lines().next().unwrap_or("unknown").to_owned()
+    said.lines().next().map_or_else(|| program.display().to_string(), str::to_owned)
 }
 
 fn output(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> String {

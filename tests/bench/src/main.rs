@@ -29,7 +29,7 @@ use rustix::process::{getpid, getuid, set_child_subreaper};
 use contestant::{Bare, Contestant, Floor, Mode};
 use ground::Ground;
 use inside::Inside;
-use node::{Node, NodeFigures};
+use node::{Node, NodeFigures, WholeWay};
 use oci::{Oci, Style};
 use options::Options;
 use race::{Rules, first_instruction, race};
@@ -61,7 +61,7 @@ fn measure(options: &Options, ground: &Ground) -> anyhow::Result<Outcome> {
     let mut contestants = gather(options, ground)?;
     let mut node = begin_node(options, ground)?;
     if let Some((node, _)) = &node {
-        contestants.push(Box::new(node.contestant()));
+        contestants.push(Box::new(WholeWay::new(node.client())));
     }
     let insides = show(&mut contestants, &mut left_out)?;
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 50 });
@@ -104,8 +104,8 @@ fn begin_node(options: &Options, ground: &Ground) -> anyhow::Result<Option<(Node
         return Ok(None);
     };
     let (node, ready) = Node::first_start(ground, program)?;
-    for mode in ["wait", "show"] {
-        node.pack(ground, mode)?;
+    for mode in ["wait", "both"] {
+        node.client().pack(&ground.rootfs(), mode)?;
     }
     Ok(Some((node, ready)))
 }
@@ -128,7 +128,12 @@ fn gather(options: &Options, ground: &Ground) -> anyhow::Result<Vec<Box<dyn Cont
     let errors = || ground.errors();
     let floor = |name: &'static str, join| -> anyhow::Result<Box<dyn Contestant>> {
         let plan = ground.plan(join, &plain(name))?;
-        Ok(Box::new(Floor { name, program: ground.floor(), plan, errors: errors() }))
+        let joins = match (ground.cgroups, join) {
+            (Cgroups::V2, _) => "cloned into its cgroup",
+            (Cgroups::V1, Join::Thread) => "joins by `tasks`",
+            (Cgroups::V1, Join::Process) => "joins by `cgroup.procs`",
+        };
+        Ok(Box::new(Floor { name, joins, program: ground.floor(), plan, errors: errors() }))
     };
     let mut list: Vec<Box<dyn Contestant>> = vec![
         Box::new(Bare { probe: ground.probe(), errors: errors() }),

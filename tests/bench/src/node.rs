@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::ground::{Ground, make_dir, write};
 use crate::process::{now, run, wait};
 use crate::race::milliseconds;
-use crate::sandbox::CGROUP_PARENT;
+use crate::sandbox::{CGROUP_PARENT, CPU_QUOTA, MEMORY, PIDS};
 use crate::stats::{Spread, spread};
 
 mod figures;
@@ -31,6 +31,7 @@ pub struct Node {
     program: PathBuf,
     config: PathBuf,
     socket: PathBuf,
+    state: PathBuf,
     errors: PathBuf,
     child: Child,
 }
@@ -77,7 +78,7 @@ impl Node {
         let begin = now();
         let child = spawn(&own, &config, &errors)?;
         let socket = run.join("api.sock");
-        let mut node = Self { program: own, config, socket, errors, child };
+        let mut node = Self { program: own, config, socket, state, errors, child };
         let ready = node.ready_since(begin)?;
         Ok((node, ready))
     }
@@ -119,30 +120,13 @@ impl Node {
         Err(Error::Late { object: "the node's answer".into(), seconds: PATIENCE.as_secs() })
     }
 
-    /// A command line that talks to this node.
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        command.arg("--socket").arg(&self.socket).args(arguments);
-        command
-    }
-
-    /// Makes the image of the probe in one mode known to the node, as `bench-MODE`.
-    ///
-    /// # Errors
-    /// When it cannot be packed.
-    pub fn pack(&self, ground: &Ground, mode: &str) -> Result<(), Error> {
-        let mut command =
-            self.command(&["image", "pack", "--entrypoint", "/probe", "--entrypoint"]);
-        command.args([mode, "--name", &format!("bench-{mode}")]).arg(ground.rootfs());
-        run(&mut command, &self.errors)
-    }
-
-    /// The contestant that goes the whole way through this node.
-    pub fn contestant(&self) -> WholeWay {
-        WholeWay {
+    /// What talks to this node.
+    pub fn client(&self) -> Client {
+        Client {
             program: self.program.clone(),
             socket: self.socket.clone(),
-            errors: self.errors.with_extension("way"),
+            state: self.state.clone(),
+            errors: self.errors.with_extension("client"),
         }
     }
 
@@ -152,8 +136,9 @@ impl Node {
     /// When the agents do not run, or a figure cannot be had.
     pub fn figures(&mut self, first_ready: f64, idle: Duration) -> Result<NodeFigures, Error> {
         let names: Vec<String> = (0..AGENTS).map(|number| format!("idle-{number}")).collect();
+        let client = self.client();
         for name in &names {
-            run(&mut self.command(&["run", "--name", name, "bench-wait"]), &self.errors)?;
+            client.run(name, "wait")?;
         }
         let node = self.child.id();
         let monitors = self.await_monitors(node)?;
@@ -177,7 +162,7 @@ impl Node {
         let again = (0..10).map(|_| self.restart()).collect::<Result<Vec<_>, _>>()?;
         figures.ready_again = spread(&again);
         for name in &names {
-            run(&mut self.command(&["rm", "--force", name]), &self.errors)?;
+            client.remove(name)?;
         }
         Ok(figures)
     }
@@ -238,18 +223,68 @@ fn sum(pids: &[u32]) -> Result<Counters, Error> {
     Ok(total)
 }
 
-/// The whole way: a command line asks the node, which starts a monitor, which starts the probe.
-pub struct WholeWay {
+/// Skerry's own command line, pointed at our node.
+#[derive(Clone)]
+pub struct Client {
     program: PathBuf,
     socket: PathBuf,
+    state: PathBuf,
     errors: PathBuf,
 }
 
-impl WholeWay {
+impl Client {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("--socket").arg(&self.socket).args(arguments);
+        command.arg("--socket").arg(&self.socket).arg("--state-dir").arg(&self.state);
+        command.args(arguments).stdout(Stdio::null());
         command
+    }
+
+    /// Packs the probe in one mode as the image `bench-MODE`.
+    ///
+    /// # Errors
+    /// When it cannot be packed.
+    pub fn pack(&self, rootfs: &Path, mode: &str) -> Result<(), Error> {
+        let entrypoint = format!(r#"["/probe","{mode}"]"#);
+        let name = format!("bench-{mode}");
+        let mut command = self.command(&["image", "pack", "--name", &name, "--entrypoint"]);
+        run(command.arg(entrypoint).arg(rootfs), &self.errors)
+    }
+
+    /// Runs an agent within the limits that all contestants have.
+    fn run(&self, name: &str, mode: &str) -> Result<(), Error> {
+        let (memory, cpus) = (format!("{}Mi", MEMORY >> 20), format!("{}m", CPU_QUOTA / 100));
+        let (pids, image) = (PIDS.to_string(), format!("bench-{mode}"));
+        let arguments =
+            ["run", "--name", name, "--restart", "never", "--memory", &memory, "--cpus"];
+        let mut command = self.command(&arguments);
+        run(command.args([&cpus, "--pids-limit", &pids, &image]), &self.errors)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), Error> {
+        run(&mut self.command(&["rm", "--force", name]), &self.errors)
+    }
+
+    fn logs(&self, name: &str) -> Result<String, Error> {
+        said_by(&mut self.command(&["logs", name]), &self.errors)
+    }
+}
+
+/// The whole way: a command line asks the node, which starts a monitor, which starts the probe.
+pub struct WholeWay {
+    client: Client,
+    count: usize,
+}
+
+impl WholeWay {
+    /// A contestant that goes through this client's node.
+    pub fn new(client: Client) -> Self {
+        Self { client, count: 0 }
+    }
+
+    /// Another name each time, so that no log is taken for another's.
+    fn agent(&self) -> String {
+        format!("bench-{}", self.count)
     }
 }
 
@@ -259,19 +294,20 @@ impl Contestant for WholeWay {
     }
 
     fn how(&self) -> String {
-        "skerry run --name bench IMAGE (command line, node, monitor)".into()
+        "skerry run --name N IMAGE (command line, node, monitor)".into()
     }
 
     fn start(&mut self, mode: Mode) -> Result<String, Error> {
-        // An agent that leaves is started again; so the race uses one that stays.
+        self.count += 1;
+        // `skerry run` waits until the agent runs, so it has to be one that stays.
         let (image, end) = match mode {
-            Mode::Once => ("bench-wait", "\n"),
-            Mode::Show => ("bench-show", "== end"),
+            Mode::Once => ("wait", "\n"),
+            Mode::Show => ("both", "== end"),
         };
-        run(&mut self.command(&["run", "--name", "bench", image]), &self.errors)?;
+        self.client.run(&self.agent(), image)?;
         let late = Instant::now() + PATIENCE;
         while Instant::now() < late {
-            let said = said_by(&mut self.command(&["logs", "bench"]), &self.errors)?;
+            let said = self.client.logs(&self.agent())?;
             if said.contains("probe ") && said.contains(end) {
                 return Ok(said);
             }
@@ -281,6 +317,6 @@ impl Contestant for WholeWay {
     }
 
     fn clear(&mut self) -> Result<(), Error> {
-        run(&mut self.command(&["rm", "--force", "bench"]), &self.errors)
+        self.client.remove(&self.agent())
     }
 }

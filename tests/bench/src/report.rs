@@ -171,7 +171,7 @@ fn sandboxes(text: &mut String, outcome: &Outcome) {
             entry.name,
             entry.how,
             inside.mounts.len(),
-            inside.capabilities.trim_start_matches('0'),
+            capabilities(&inside.capabilities),
             yes(inside.no_new_privs),
             yes(inside.seccomp),
         );
@@ -187,6 +187,13 @@ fn sandboxes(text: &mut String, outcome: &Outcome) {
         let _ = writeln!(text, "\nMounts that differ from the floor's:\n\n{differences}");
     }
     text.push('\n');
+}
+
+fn capabilities(mask: &str) -> &str {
+    match mask.trim_start_matches('0') {
+        "" => "none",
+        some => some,
+    }
 }
 
 fn join<'a>(names: impl Iterator<Item = &'a String>) -> String {

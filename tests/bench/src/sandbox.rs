@@ -107,17 +107,19 @@ const LINKS: [(&str, &str); 5] = [
     ("pts/ptmx", "/dev/ptmx"),
 ];
 
-const MASKED: [&str; 10] = [
+// As the device binary masks them; a path that this kernel lacks is passed over by everybody.
+const MASKED: [&str; 11] = [
     "/proc/acpi",
     "/proc/asound",
+    "/proc/interrupts",
     "/proc/kcore",
     "/proc/keys",
     "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/sys/firmware",
     "/proc/scsi",
+    "/proc/sched_debug",
+    "/proc/timer_list",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
 ];
 
 const READONLY: [&str; 5] =
