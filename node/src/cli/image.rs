@@ -195,8 +195,9 @@ fn imported(image: &Imported) -> String {
         if image.names.is_empty() { "(no name)".to_owned() } else { image.names.join(", ") };
     let layers = image.layers_new + image.layers_shared;
     format!(
-        "{names}  {}  {layers} layers, {} new, {}",
+        "{names}  {}  {layers} {}, {} new, {}",
         image.digest,
+        if layers == 1 { "layer" } else { "layers" },
         image.layers_new,
         units::bytes(image.bytes)
     )

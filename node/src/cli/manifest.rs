@@ -19,7 +19,8 @@ use super::nearest::nearest;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AgentForm {
-    name: AgentName,
+    /// Its name.
+    pub name: AgentName,
     /// A name or a digest.
     pub image: String,
     #[serde(default)]

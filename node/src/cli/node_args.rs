@@ -23,7 +23,7 @@ pub struct NodeArgs {
     /// Where records of running agents are kept; /run/skerry by default
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
-    /// What is logged: error, warn, info, debug, trace, or a filter
+    /// What is logged: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "SKERRY_LOG", hide_env_values = true)]
     pub log: Option<String>,
     /// The folder of the state, if it is given.

@@ -33,13 +33,13 @@ pub struct PackArgs {
     /// Set a label; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     label: Vec<(String, String)>,
-    /// What the files are for, such as linux/arm64; by default this machine
+    /// What the files are for, such as linux/arm64; this machine
     #[arg(long)]
     platform: Option<Platform>,
     /// The image's name, such as sensor:1.0
     #[arg(long)]
     name: Option<String>,
-    /// A .tar file or a new folder to write; this node's store by default
+    /// A .tar file or a new folder; the node's store by default
     #[arg(short, long, value_name = "OUT.tar|OUTDIR")]
     output: Option<PathBuf>,
 }
