@@ -8,7 +8,7 @@ use skerry_core::ids::{NodeName, TenantName};
 /// Runs the node until it gets SIGTERM; agents go on running after it
 #[derive(Debug, Clone, Default, Args)]
 pub struct NodeArgs {
-    /// The configuration file; /etc/skerry/skerry.toml by default
+    /// Its settings; /etc/skerry/skerry.toml by default
     #[arg(long, value_name = "FILE", env = "SKERRY_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
     /// The node's name; the machine's by default
