@@ -50,7 +50,7 @@ Examples:
 
 /// Runs containers as agents on an edge device, with or without a network
 #[derive(Debug, Parser)]
-#[command(name = "skerry", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "skerry", version, after_help = EXAMPLES)]
 #[command(disable_help_subcommand = true, subcommand_value_name = "VERB")]
 #[command(subcommand_help_heading = "Verbs")]
 struct Cli {
@@ -67,7 +67,7 @@ struct Place {
     #[arg(long, global = true, value_name = "PATH", env = "SKERRY_SOCKET", hide_env_values = true)]
     #[arg(help_heading = "Global options")]
     socket: Option<PathBuf>,
-    /// The node's state, which holds its images; /var/lib/skerry by default
+    /// The node's state; /var/lib/skerry by default
     #[arg(long, global = true, value_name = "DIR", env = "SKERRY_STATE_DIR")]
     #[arg(help_heading = "Global options", hide_env_values = true)]
     state_dir: Option<PathBuf>,
@@ -75,7 +75,7 @@ struct Place {
 
 impl Place {
     fn client(&self) -> Client {
-        Client::new(self.socket.as_deref().unwrap_or(SOCKET.as_ref()))
+        Client::new(self.socket.as_deref().unwrap_or_else(|| SOCKET.as_ref()))
     }
 
     fn state_dir(&self) -> PathBuf {
@@ -96,7 +96,7 @@ enum Format {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run an image as a new agent, and wait until it runs
-    Run(run_spec::RunArgs),
+    Run(Box<run_spec::RunArgs>),
     /// Create or change agents as a YAML or JSON file says
     Apply(apply::ApplyArgs),
     /// List agents
@@ -118,7 +118,7 @@ enum Verb {
     /// Show what agents use
     Stats(stats::StatsArgs),
     /// Import, list, pack and remove images
-    #[command(subcommand)]
+    #[command(subcommand, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
     Image(image::ImageVerb),
     /// Show the node itself
     Status(status::StatusArgs),
@@ -157,7 +157,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
 async fn ask(place: &Place, verb: Verb) -> anyhow::Result<ExitCode> {
     let client = place.client();
     match verb {
-        Verb::Run(args) => run::run(&client, &place.state_dir(), args).await,
+        Verb::Run(args) => run::run(&client, &place.state_dir(), *args).await,
         Verb::Apply(args) => apply::apply(&client, &place.state_dir(), args).await,
         Verb::Ps(args) => ps::ps(&client, &place.state_dir(), &args).await,
         Verb::Logs(args) => logs::logs(&client, &args).await,

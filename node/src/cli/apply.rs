@@ -46,7 +46,8 @@ pub async fn apply(client: &Client, state_dir: &Path, args: ApplyArgs) -> anyhow
     for file in &args.files {
         let (name, text) = read(file)?;
         for form in manifest::parse(&name, &text)? {
-            let digest = image::resolve(state_dir, &form.image)?;
+            let digest = image::resolve(state_dir, &form.image)
+                .with_context(|| format!("{name}: agent '{}'", form.name))?;
             agents.push(form.spec(digest));
         }
     }

@@ -32,34 +32,49 @@ pub struct RmArgs {
     names: Names,
 }
 
-/// Stops, starts or restarts agents.
+/// Stops, starts or restarts agents: asks for all of them first, then waits for each.
 pub async fn change(client: &Client, args: &Names, change: Change) -> anyhow::Result<ExitCode> {
-    let mut tally = Tally::default();
-    for name in &args.names {
-        tally.count(name, change_one(client, name, change).await)?;
-    }
-    tally.end()
-}
-
-async fn change_one(client: &Client, name: &AgentName, change: Change) -> anyhow::Result<()> {
-    let applied = client.change(name, change).await?;
     let goal = match change {
         Change::Stop => Goal::Stopped,
         Change::Start | Change::Restart => Goal::Running,
     };
-    wait::until(client, name, goal, applied.revision).await
-}
-
-/// Removes agents.
-pub async fn rm(client: &Client, args: &RmArgs) -> anyhow::Result<ExitCode> {
-    let mut tally = Tally::default();
-    for name in &args.names.names {
-        tally.count(name, remove(client, name, args.force).await)?;
+    let mut tally = Tally { all: args.names.len(), ..Tally::default() };
+    let mut asked = Vec::new();
+    for name in &args.names {
+        match client.change(name, change).await {
+            Ok(applied) => asked.push((name, applied.revision)),
+            Err(error) => tally.fail(error.into()),
+        }
     }
-    tally.end()
+    tally.wait(client, goal, &asked).await
 }
 
-async fn remove(client: &Client, name: &AgentName, force: bool) -> anyhow::Result<()> {
+/// Removes agents: asks for all of them first, then waits for each.
+///
+/// What another of them depends on is refused until that one has gone, so what was refused is tried
+/// again as long as that gets anywhere.
+pub async fn rm(client: &Client, args: &RmArgs) -> anyhow::Result<ExitCode> {
+    let mut left: Vec<&AgentName> = args.names.names.iter().collect();
+    let mut tally = Tally { all: left.len(), ..Tally::default() };
+    let mut asked = Vec::new();
+    loop {
+        let (before, mut refused) = (left.len(), Vec::new());
+        for name in left {
+            match remove(client, name, args.force).await {
+                Ok(revision) => asked.push((name, revision)),
+                Err(error) => refused.push((name, error)),
+            }
+        }
+        if refused.is_empty() || refused.len() == before {
+            refused.into_iter().for_each(|(_, error)| tally.fail(error));
+            return tally.wait(client, Goal::Gone, &asked).await;
+        }
+        left = refused.into_iter().map(|(name, _)| name).collect();
+    }
+}
+
+/// Asks for the removal of an agent; the revision says since when it is on its way.
+async fn remove(client: &Client, name: &AgentName, force: bool) -> anyhow::Result<u64> {
     if !force {
         let status = client.agent(name).await?.status;
         if matches!(status.state, State::Running | State::Starting | State::Waiting) {
@@ -71,47 +86,48 @@ async fn remove(client: &Client, name: &AgentName, force: bool) -> anyhow::Resul
             return Err(Refusal(text).into());
         }
     }
-    let applied = match client.remove(name).await {
+    match client.remove(name).await {
         // As with `rm -f` of a file: that it is gone is what was asked for.
-        Err(error) if force && error.is_not_found() => return Ok(()),
-        answer => answer?,
-    };
-    wait::until(client, name, Goal::Gone, applied.revision).await
+        Err(error) if force && error.is_not_found() => Ok(0),
+        answer => Ok(answer?.revision),
+    }
 }
 
-/// Tells each failure at once and counts them.
+/// Tells failures and counts them; with a single name its failure is the verb's own.
 #[derive(Default)]
 struct Tally {
     failed: usize,
     all: usize,
-    last: Option<anyhow::Error>,
+    only: Option<anyhow::Error>,
 }
 
 impl Tally {
-    /// Prints the name of what succeeded.
-    fn count(&mut self, name: &AgentName, result: anyhow::Result<()>) -> anyhow::Result<()> {
-        self.all += 1;
-        match result {
-            Ok(()) => output::line(name.as_str()),
-            Err(error) => {
-                self.failed += 1;
-                if let Some(earlier) = self.last.replace(error) {
-                    failure::say(&earlier);
-                }
-                Ok(())
-            }
+    fn fail(&mut self, error: anyhow::Error) {
+        self.failed += 1;
+        if self.all == 1 {
+            self.only = Some(error);
+        } else {
+            failure::say(&error);
         }
     }
 
-    /// With a single name its own error is the verb's.
-    fn end(self) -> anyhow::Result<ExitCode> {
-        match self.last {
-            None => Ok(ExitCode::SUCCESS),
-            Some(error) if self.all == 1 => Err(error),
-            Some(error) => {
-                failure::say(&error);
-                Err(Partly { failed: self.failed, all: self.all }.into())
+    /// Waits for each that was asked for, prints its name, and ends the verb.
+    async fn wait(
+        mut self,
+        client: &Client,
+        goal: Goal,
+        asked: &[(&AgentName, u64)],
+    ) -> anyhow::Result<ExitCode> {
+        for (name, revision) in asked {
+            match wait::until(client, name, goal, *revision).await {
+                Ok(()) => output::line(name.as_str())?,
+                Err(error) => self.fail(error),
             }
+        }
+        match (self.failed, self.only) {
+            (0, _) => Ok(ExitCode::SUCCESS),
+            (_, Some(error)) => Err(error),
+            (failed, None) => Err(Partly { failed, all: self.all }.into()),
         }
     }
 }

@@ -39,7 +39,7 @@ pub enum ImageVerb {
     /// Remove images that have no name and are not used
     Prune(PruneArgs),
     /// Pack a folder into an image, without docker
-    Pack(pack::PackArgs),
+    Pack(Box<pack::PackArgs>),
 }
 
 /// Imports an image; all of it is checked before anything of it is visible
@@ -63,7 +63,13 @@ pub struct LsArgs {
     #[arg(short, long)]
     quiet: bool,
     /// How to print them
-    #[arg(long, value_enum, default_value_t, hide_possible_values = true, value_name = "table|json")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        value_name = "table|json"
+    )]
     format: Format,
 }
 
@@ -115,7 +121,7 @@ pub fn image(place: &Place, verb: ImageVerb) -> anyhow::Result<ExitCode> {
             output::line(&format!("{}  {}", args.name, record.digest))?;
         }
         ImageVerb::Prune(args) => prune(place, &args)?,
-        ImageVerb::Pack(args) => pack::pack(&state_dir, args)?,
+        ImageVerb::Pack(args) => pack::pack(&state_dir, *args)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -189,8 +195,9 @@ fn imported(image: &Imported) -> String {
         if image.names.is_empty() { "(no name)".to_owned() } else { image.names.join(", ") };
     let layers = image.layers_new + image.layers_shared;
     format!(
-        "{names}  {}  {layers} layers, {} new, {}",
+        "{names}  {}  {layers} {}, {} new, {}",
         image.digest,
+        if layers == 1 { "layer" } else { "layers" },
         image.layers_new,
         units::bytes(image.bytes)
     )
@@ -295,7 +302,8 @@ fn remove(place: &Place, args: &RmArgs) -> anyhow::Result<()> {
     for reference in &args.images.references {
         let store = existing(&place.state_dir());
         let absent = || StoreError::NotFound { reference: reference.clone() };
-        let removed = store.ok_or_else(absent)?.remove(reference, &|digest| used.contains(digest))?;
+        let removed =
+            store.ok_or_else(absent)?.remove(reference, &|digest| used.contains(digest))?;
         for name in &removed.names {
             output::line(&format!("untagged {name}"))?;
         }

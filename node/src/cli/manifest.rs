@@ -19,7 +19,8 @@ use super::nearest::nearest;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AgentForm {
-    name: AgentName,
+    /// Its name.
+    pub name: AgentName,
     /// A name or a digest.
     pub image: String,
     #[serde(default)]
@@ -110,7 +111,7 @@ fn options() -> serde_saphyr::Options {
 }
 
 /// Reads one document, and says at which path it failed.
-fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, (String, Yaml)> {
+fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, (String, Box<Yaml>)> {
     let mut path = String::new();
     serde_saphyr::with_deserializer_from_str_with_options(text, options(), |document| {
         serde_path_to_error::deserialize(document).map_err(|error| {
@@ -118,7 +119,7 @@ fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, (String, Yaml)> {
             error.into_inner()
         })
     })
-    .map_err(|error| (path, error))
+    .map_err(|error| (path, Box::new(error)))
 }
 
 /// One document of a stream.

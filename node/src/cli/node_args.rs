@@ -8,7 +8,7 @@ use skerry_core::ids::{NodeName, TenantName};
 /// Runs the node until it gets SIGTERM; agents go on running after it
 #[derive(Debug, Clone, Default, Args)]
 pub struct NodeArgs {
-    /// The configuration file; /etc/skerry/skerry.toml by default
+    /// Its settings; /etc/skerry/skerry.toml by default
     #[arg(long, value_name = "FILE", env = "SKERRY_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
     /// The node's name; the machine's by default
@@ -23,7 +23,7 @@ pub struct NodeArgs {
     /// Where records of running agents are kept; /run/skerry by default
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
-    /// What is logged: error, warn, info, debug, trace, or a filter
+    /// What is logged: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "SKERRY_LOG", hide_env_values = true)]
     pub log: Option<String>,
     /// The folder of the state, if it is given.

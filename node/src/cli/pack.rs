@@ -33,13 +33,13 @@ pub struct PackArgs {
     /// Set a label; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     label: Vec<(String, String)>,
-    /// What the files are for, such as linux/arm64; this machine by default
+    /// What the files are for, such as linux/arm64; this machine
     #[arg(long)]
     platform: Option<Platform>,
     /// The image's name, such as sensor:1.0
     #[arg(long)]
     name: Option<String>,
-    /// Where to write it: a .tar file, or a new folder; this node's store by default
+    /// A .tar file or a new folder; the node's store by default
     #[arg(short, long, value_name = "OUT.tar|OUTDIR")]
     output: Option<PathBuf>,
 }
@@ -47,7 +47,9 @@ pub struct PackArgs {
 /// Packs, and prints name and digest.
 pub fn pack(state_dir: &Path, args: PackArgs) -> anyhow::Result<()> {
     if args.name.is_none() && args.output.is_none() {
-        return Err(Usage("an image in the store needs a name; give --name, or --output".into()).into());
+        return Err(
+            Usage("an image in the store needs a name; give --name, or --output".into()).into()
+        );
     }
     let options = PackOptions {
         entrypoint: args.entrypoint,

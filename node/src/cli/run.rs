@@ -15,7 +15,7 @@ use crate::client::Client;
 /// Hands the agent over, waits until it runs, and prints its name.
 pub async fn run(client: &Client, state_dir: &Path, args: RunArgs) -> anyhow::Result<ExitCode> {
     let digest = image::resolve(state_dir, &args.image)?;
-    let name = args.name(random()?);
+    let name = args.name(random()?)?;
     if !args.replace {
         refuse_taken(client, &name).await?;
     }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use skerry_core::agent::{AgentSpec, HealthCheck, OnUnhealthy, Restart, TcpProbe};
-use skerry_core::ids::{AgentName, Digest, NAME_MAX};
+use skerry_core::ids::{AgentName, Digest, IdError, NAME_MAX};
 use skerry_core::units::{Cpu, Memory, Span};
 
 use super::failure::Usage;
@@ -19,7 +19,7 @@ pub struct RunArgs {
     /// Set a variable; may be given several times
     #[arg(short = 'e', long = "env", value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// The most memory, such as 64Mi; the agent is killed when it needs more
+    /// The most memory, such as 64Mi; beyond it the agent is killed
     #[arg(short = 'm', long, value_name = "AMOUNT")]
     memory: Option<Memory>,
     /// The most processor time, such as 0.5 or 500m
@@ -31,13 +31,13 @@ pub struct RunArgs {
     /// always (the default), unless-stopped, on-failure[:N] or never
     #[arg(long, value_name = "POLICY")]
     restart: Option<Restart>,
-    /// Replace the image's entrypoint; a word, or a JSON list of words
+    /// Replace the image's entrypoint; a word, or a JSON list
     #[arg(long, value_name = "WORDS", value_parser = words)]
     entrypoint: Option<Words>,
     /// The working directory
     #[arg(short = 'w', long, value_name = "DIR")]
     workdir: Option<String>,
-    /// Healthy if this ends with 0; a line for /bin/sh, or a JSON list of words
+    /// Healthy if this ends with 0; for /bin/sh, or a JSON list
     #[arg(long, value_name = "COMMAND", conflicts_with = "health_tcp", value_parser = shell_words)]
     health_cmd: Option<Words>,
     /// Healthy if this port of the agent accepts a connection
@@ -86,7 +86,6 @@ pub fn variable(text: &str) -> Result<(String, String), String> {
 }
 
 /// A JSON list of words, or a single word.
-// The box keeps clap from taking the list for several arguments.
 pub fn words(text: &str) -> Result<Words, String> {
     if !text.trim_start().starts_with('[') {
         return Ok(vec![text.to_owned()]);
@@ -104,8 +103,8 @@ fn shell_words(text: &str) -> Result<Words, String> {
 
 impl RunArgs {
     /// The name that was given, or one made of the image's and four digits.
-    pub fn name(&self, random: u16) -> AgentName {
-        self.name.clone().unwrap_or_else(|| generated(&self.image, random))
+    pub fn name(&self, random: u16) -> Result<AgentName, IdError> {
+        self.name.clone().map_or_else(|| generated(&self.image, random), Ok)
     }
 
     /// The agent that the flags describe.
@@ -150,7 +149,7 @@ impl RunArgs {
 }
 
 /// `registry/folder/sensor:1.0` gives `sensor-1a2b`.
-fn generated(image: &str, random: u16) -> AgentName {
+fn generated(image: &str, random: u16) -> Result<AgentName, IdError> {
     let path = if image.starts_with("sha256:") { NAMELESS } else { image };
     let last = path.rsplit('/').next().unwrap_or_default();
     let base = last.split([':', '@']).next().unwrap_or_default().to_ascii_lowercase();
@@ -160,10 +159,8 @@ fn generated(image: &str, random: u16) -> AgentName {
         "" => NAMELESS,
         label => label,
     };
-    let fallback = || AgentName::try_from(format!("{NAMELESS}-{random:04x}"));
-    // Both are labels by construction; the loop ends with the first.
-    let made = AgentName::try_from(format!("{label}-{random:04x}")).or_else(|_| fallback());
-    made.unwrap_or_else(|error| unreachable!("{error}"))
+    // A label by construction.
+    format!("{label}-{random:04x}").try_into()
 }
 
 #[cfg(test)]

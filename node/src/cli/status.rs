@@ -74,7 +74,8 @@ fn text(status: &NodeStatus) -> String {
     let mut lines = vec![
         ("Node", status.node.clone()),
         ("Version", format!("{}, pid {}", status.version, status.pid)),
-        ("Key", format!("{} ({})", status.key_id, status.public_key)),
+        ("Key id", status.key_id.clone()),
+        ("Public key", status.public_key.clone()),
         ("Document", document),
         ("Agents", agents),
         ("Link", status.link.clone()),
@@ -88,7 +89,7 @@ fn text(status: &NodeStatus) -> String {
             if refused.count > 1 { format!(" ({} times)", refused.count) } else { String::new() };
         ("Refused", format!("{}{times}: {}", refused.digest.short(), refused.reason))
     }));
-    let line = |(name, value): (&str, String)| format!("{:<10}{value}", format!("{name}:"));
+    let line = |(name, value): (&str, String)| format!("{:<12}{value}", format!("{name}:"));
     lines.into_iter().map(line).collect::<Vec<_>>().join("\n")
 }
 

@@ -52,7 +52,8 @@ fn wrong_usage_has_exit_code_2() {
 fn help_fits_a_terminal() {
     fn check(command: &mut clap::Command) {
         let help = command.render_help().to_string();
-        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+        let long: Vec<_> = help.lines().filter(|line| line.chars().count() > 100).collect();
+        assert!(long.is_empty(), "{long:#?}");
         command.get_subcommands_mut().for_each(check);
     }
     let mut command = Cli::command();

@@ -66,7 +66,10 @@ async fn a_refusal_comes_in_the_nodes_own_words() {
     assert!(error.is_not_found());
     assert_eq!(error.to_string(), told);
     let error = fake.client().status().await.unwrap_err();
-    assert_eq!(error.to_string(), "the node answered GET /v1/status with HTTP status 502 Bad Gateway");
+    assert_eq!(
+        error.to_string(),
+        "the node answered GET /v1/status with HTTP status 502 Bad Gateway"
+    );
 }
 
 #[tokio::test]

@@ -12,10 +12,14 @@ fn told(text: &str) -> String {
 #[test]
 fn one_agent_a_list_and_a_stream_are_read() {
     let one = "name: a\nimage: sensor\n";
-    let list = "# two\napiVersion: skerry/v1\nagents:\n- {name: b, image: x}\n- name: c\n  image: y\n";
+    let list =
+        "# two\napiVersion: skerry/v1\nagents:\n- {name: b, image: x}\n- name: c\n  image: y\n";
     assert_eq!(names(one), ["a"]);
     assert_eq!(names(list), ["b", "c"]);
-    assert_eq!(names(&format!("---\n{one}---\n# nothing\n--- # more\n{list}---\n")), ["a", "b", "c"]);
+    assert_eq!(
+        names(&format!("---\n{one}---\n# nothing\n--- # more\n{list}---\n")),
+        ["a", "b", "c"]
+    );
 }
 
 #[test]
@@ -69,13 +73,18 @@ fn the_form_knows_the_fields_of_the_spec() {
 
 #[test]
 fn a_slip_is_told_with_place_path_and_what_was_meant() {
-    let text = "name: a\nimage: x\n---\nagents:\n- name: b\n  image: x\n  resources:\n    limts: {}\n";
+    let text =
+        "name: a\nimage: x\n---\nagents:\n- name: b\n  image: x\n  resources:\n    limts: {}\n";
     assert_eq!(
         told(text),
         "a.yaml:8:5: agents[0].resources.limts: there is no field 'limts'; did you mean 'limits'?"
     );
     let text = "name: a\nimage: x\nports: [80]\n";
-    assert!(told(text).contains("there is no field 'ports'; known are name, image"), "{}", told(text));
+    assert!(
+        told(text).contains("there is no field 'ports'; known are name, image"),
+        "{}",
+        told(text)
+    );
 }
 
 #[test]
@@ -83,7 +92,10 @@ fn wrong_values_are_told_in_plain_words() {
     for (text, parts) in [
         ("name: A_b\nimage: x", &["a.yaml:1:7: name:", "may hold only a-z"][..]),
         ("name: a", &["a.yaml:", "image"]),
-        ("name: a\nimage: x\nresources: {limits: {memory: 64MB}}", &["resources.limits.memory", "64Mi"]),
+        (
+            "name: a\nimage: x\nresources: {limits: {memory: 64MB}}",
+            &["resources.limits.memory", "64Mi"],
+        ),
         ("name: a\nimage: x\nname: b", &["a.yaml:3:1", "name"]),
         ("name: [", &["a.yaml:"]),
         ("- name: a", &["a.yaml:1:1"]),

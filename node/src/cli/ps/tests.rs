@@ -43,7 +43,7 @@ fn the_table_fits_a_hundred_columns() {
     let expected = format!(
         "NAME    STATE    HEALTH   IMAGE          PID   RESTARTS  UP    SOURCE  DETAIL\n\
          camera  running  healthy  camera:latest  4711  2         1h2m  fleet   -\n\
-         sensor  blocked  -        {short}   -     0         -     local   image sha256:00 is not in…"
+         sensor  blocked  -        {short}   -     0         -     local   image sha256:00 is not in th…"
     );
     assert_eq!(text, expected);
     assert!(text.lines().all(|line| line.chars().count() <= 100));

@@ -30,16 +30,17 @@ fn the_text_says_what_is_in_force_and_what_was_refused() {
     assert_eq!(
         text(&status),
         format!(
-            "Node:     pump-7\n\
-             Version:  0.1.0, pid 42\n\
-             Key:      abcd (00ff)\n\
-             Document: version 12, for node 'pump-7', {short}\n\
-             Agents:   1 blocked, 2 running\n\
-             Link:     connected\n\
-             Outbox:   3 waiting\n\
-             Cgroups:  hybrid\n\
-             Local:    run and apply are not allowed\n\
-             Refused:  {short} (2 times): version 11 is older than 12"
+            "Node:       pump-7\n\
+             Version:    0.1.0, pid 42\n\
+             Key id:     abcd\n\
+             Public key: 00ff\n\
+             Document:   version 12, for node 'pump-7', {short}\n\
+             Agents:     1 blocked, 2 running\n\
+             Link:       connected\n\
+             Outbox:     3 waiting\n\
+             Cgroups:    hybrid\n\
+             Local:      run and apply are not allowed\n\
+             Refused:    {short} (2 times): version 11 is older than 12"
         )
     );
 }
