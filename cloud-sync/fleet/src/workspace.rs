@@ -144,8 +144,8 @@ impl Workspace {
     /// There is none, or its settings are wrong.
     pub fn open(dir: &Path, overrides: &Overrides) -> Result<Self, WorkspaceError> {
         let path = dir.join(SETTINGS);
-        let text = files::read_if_there(&path)?
-            .ok_or_else(|| WorkspaceError::Missing(dir.to_owned()))?;
+        let text =
+            files::read_if_there(&path)?.ok_or_else(|| WorkspaceError::Missing(dir.to_owned()))?;
         let mut settings: Settings = toml::from_str(&text)
             .map_err(|source| WorkspaceError::Settings { path, source: Box::new(source) })?;
         if let Some(url) = &overrides.broker {
@@ -155,8 +155,12 @@ impl Workspace {
             settings.broker.tenant.clone_from(tenant);
         }
         let broker = &mut settings.broker;
-        let named =
-            [&mut broker.password_file, &mut broker.ca_file, &mut broker.cert_file, &mut broker.key_file];
+        let named = [
+            &mut broker.password_file,
+            &mut broker.ca_file,
+            &mut broker.cert_file,
+            &mut broker.key_file,
+        ];
         for path in named.into_iter().flatten() {
             *path = dir.join(&*path);
         }
@@ -168,7 +172,11 @@ impl Workspace {
     ///
     /// # Errors
     /// There is one already, or the file system refused.
-    pub fn create(dir: &Path, overrides: &Overrides, expiry: Expiry) -> Result<Self, WorkspaceError> {
+    pub fn create(
+        dir: &Path,
+        overrides: &Overrides,
+        expiry: Expiry,
+    ) -> Result<Self, WorkspaceError> {
         let key = |role: Role| dir.join("keys").join(format!("{role}.key"));
         if dir.join(SETTINGS).exists() || ROLES.iter().any(|role| key(*role).exists()) {
             return Err(WorkspaceError::Exists(dir.to_owned()));
@@ -193,11 +201,6 @@ impl Workspace {
         );
         files::write(&dir.join(SETTINGS), settings.as_bytes(), Readers::All)?;
         Self::open(dir, overrides)
-    }
-
-    /// The folder.
-    pub fn dir(&self) -> &Path {
-        &self.dir
     }
 
     /// How the broker is reached.
@@ -265,9 +268,10 @@ impl Workspace {
         let read = |role: Role| files::read_if_there(&self.metadata_path(role));
         let (timestamp, snapshot, targets) =
             (read(Role::Timestamp)?, read(Role::Snapshot)?, read(Role::Targets)?);
-        Ok(timestamp.zip(snapshot).zip(targets).map(|((timestamp, snapshot), targets)| {
-            SignedRelease { timestamp, snapshot, targets }
-        }))
+        Ok(timestamp
+            .zip(snapshot)
+            .zip(targets)
+            .map(|((timestamp, snapshot), targets)| SignedRelease { timestamp, snapshot, targets }))
     }
 
     /// Keeps new metadata. The timestamp comes last: it makes the others count.

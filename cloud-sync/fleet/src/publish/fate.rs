@@ -130,7 +130,8 @@ impl<'a> Watcher<'a> {
 
     fn in_force(&self, report: &Report) -> bool {
         report.document.as_ref().is_some_and(|document| {
-            document.digest == self.wanted.digest && document.version == self.wanted.document.version
+            document.digest == self.wanted.digest
+                && document.version == self.wanted.document.version
         })
     }
 
