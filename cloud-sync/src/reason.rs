@@ -84,8 +84,12 @@ pub(crate) fn blame(error: &ConnectionError) -> Blame {
     match error {
         StateError::ConnectionAborted => Blame::Perhaps,
         StateError::OutgoingPacketTooLarge { .. } => Blame::Message,
+        // An acknowledgement with a code that rumqttc does not know, such as Mosquitto's for a message
+        // over its message_size_limit.
         StateError::Deserialization(
-            PacketError::OutgoingPacketTooLarge { .. } | PacketError::InvalidReason(_),
+            PacketError::OutgoingPacketTooLarge { .. }
+            | PacketError::InvalidReason(_)
+            | PacketError::InvalidConnectReturnCode(_),
         ) => Blame::Message,
         StateError::ServerDisconnect { reason_code, .. } => match reason_code {
             Bye::MalformedPacket

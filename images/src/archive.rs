@@ -250,17 +250,17 @@ fn meta(header: &Header, kind: EntryType, more: Extensions) -> Result<Meta, Arch
     if path.len() > PATH_MAX || link.as_ref().is_some_and(|l| l.len() > PATH_MAX) {
         return Err(ArchiveError::Limit { what: "bytes in one path", max: PATH_MAX as u64 });
     }
-    let id = |pax: Option<u64>, header: io::Result<u64>, field| {
-        pax.or_else(|| header.ok())
-            .and_then(|id| u32::try_from(id).ok())
-            .ok_or_else(|| wrong(field))
+    let old = header.as_old();
+    let id = |pax: Option<u64>, field: &[u8], header: io::Result<u64>, name| {
+        let id = pax.or_else(|| number(field, header));
+        id.and_then(|id| u32::try_from(id).ok()).ok_or_else(|| wrong(name))
     };
     let seconds = || header.mtime().ok().and_then(|s| i64::try_from(s).ok()).map(|s| (s, 0));
     Ok(Meta {
         kind,
-        mode: header.mode().map_err(|_| wrong("mode"))? & 0o7777,
-        uid: id(more.uid, header.uid(), "owner")?,
-        gid: id(more.gid, header.gid(), "group")?,
+        mode: number(&old.mode, header.mode()).ok_or_else(|| wrong("mode"))? & 0o7777,
+        uid: id(more.uid, &old.uid, header.uid(), "owner")?,
+        gid: id(more.gid, &old.gid, header.gid(), "group")?,
         mtime: more.mtime.or_else(seconds).unwrap_or((0, 0)),
         device: device(header, kind).ok_or_else(|| wrong("device number"))?,
         xattrs: more.xattrs,
@@ -268,6 +268,12 @@ fn meta(header: &Header, kind: EntryType, more: Extensions) -> Result<Meta, Arch
         link: link.unwrap_or_default(),
         path,
     })
+}
+
+/// A number of a header; a field that was left blank is 0, as for other tools.
+fn number<T: Default>(field: &[u8], parsed: io::Result<T>) -> Option<T> {
+    let is_blank = field.iter().all(|b| [0, b' '].contains(b));
+    if is_blank { Some(T::default()) } else { parsed.ok() }
 }
 
 fn device(header: &Header, kind: Kind) -> Option<(u32, u32)> {

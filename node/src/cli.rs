@@ -15,6 +15,7 @@ mod manifest;
 mod nearest;
 mod node_args;
 mod output;
+mod pack;
 mod ps;
 mod run;
 mod run_spec;
@@ -32,6 +33,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::client::{Change, Client};
 
+pub use exec::probe;
 pub use node_args::NodeArgs;
 
 const SOCKET: &str = "/run/skerry/api.sock";
@@ -144,8 +146,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         // It makes its own runtime, and drops it before it enters the container.
-        Verb::Exec(args) => exec::exec(&place, &args),
-        Verb::Image(verb) => image::image(&place.state_dir(), verb),
+        Verb::Exec(args) => exec::exec(&place, args),
+        Verb::Image(verb) => image::image(&place, verb),
         Verb::Version(args) => status::version(&args),
         verb => block_on(ask(&place, verb))?,
     }

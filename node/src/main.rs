@@ -26,5 +26,7 @@ mod store;
 mod wake;
 
 fn main() -> ExitCode {
-    skerry_runtime::monitor::dispatch(std::env::args_os()).unwrap_or_else(cli::main)
+    skerry_runtime::monitor::dispatch(std::env::args_os())
+        .or_else(|| cli::probe(std::env::args_os()))
+        .unwrap_or_else(cli::main)
 }

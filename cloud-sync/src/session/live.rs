@@ -180,8 +180,7 @@ impl<'a, O: OutboxStore> Live<'a, O> {
         End::Lost { reason, held: self.connected.map(|since| since.elapsed()) }
     }
 
-    /// Gives rumqttc what it may have: acknowledgements first, then messages.
-    fn hand_over(&mut self) {
+    fn hand_over_acks(&mut self) {
         while let Some(packet) = self.acks.front() {
             let publish = Publish { pkid: *packet, qos: QoS::AtLeastOnce, ..Publish::default() };
             if self.client.try_ack(&publish).is_err() {
@@ -189,6 +188,11 @@ impl<'a, O: OutboxStore> Live<'a, O> {
             }
             self.acks.pop_front();
         }
+    }
+
+    /// Gives rumqttc what it may have: acknowledgements first, then messages.
+    fn hand_over(&mut self) {
+        self.hand_over_acks();
         let may_send = self.connected.is_some() && self.closing.is_none();
         if !may_send || self.rest_until.is_some() {
             return;
@@ -438,6 +442,11 @@ impl<'a, O: OutboxStore> Live<'a, O> {
         if self.connected.is_none() {
             return Some(End::Closed(closing));
         }
+        // What was acknowledged before must not come again.
+        while let Ok(settled) = self.task.channels.acks.try_recv() {
+            self.acknowledge(settled);
+        }
+        self.hand_over_acks();
         let farewell = closing.farewell.clone();
         self.closing = Some((closing, Instant::now() + FAREWELL));
         let said = farewell.is_some_and(|bytes| self.publish_status(Cargo::Farewell, bytes));

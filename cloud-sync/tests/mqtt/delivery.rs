@@ -48,7 +48,7 @@ async fn a_retained_report_is_there_for_those_who_come_later() {
     }
     session.drained().await;
     let mut operator = Operator::listening(&config(&broker.url())).await;
-    let mut seen = vec![operator.next().await, operator.next().await];
+    let mut seen = [operator.next().await, operator.next().await];
     seen.sort_by_key(|message| message.topic.to_string());
     assert_eq!((&seen[0].payload[..], seen[0].retained), (&b"3"[..], true));
     assert_eq!((&seen[1].payload[..], seen[1].retained), (&b"here"[..], true));

@@ -263,13 +263,15 @@ fn spool(
     let decoder = Decoder::new(BufReader::with_capacity(BUFFER, source))
         .map_err(read_error("read", shown))?;
     let mut capped = Capped::new(decoder, max);
-    let result = spool_members(&mut capped, shown, workspace);
+    let result = spool_members(&mut capped, shown, workspace).and_then(|members| {
+        // What writes into a pipe should not be killed for the padding behind the archive's end.
+        let rest = io::copy(&mut capped, &mut io::sink());
+        rest.map(|_| members).map_err(read_error("read", shown))
+    });
     if capped.exceeded() {
         return Err(ImportError::Limit { part: shown.to_owned(), what: "bytes", max });
     }
     let members = result?;
-    // What writes into a pipe should not be killed for the padding behind the archive's end.
-    io::copy(&mut capped, &mut io::sink()).map_err(read_error("read", shown))?;
     Ok(Place::Spool { members: RefCell::new(members) })
 }
 

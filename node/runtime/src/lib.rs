@@ -10,6 +10,7 @@
 
 pub mod cgroup;
 pub mod control;
+pub mod exec;
 pub mod launch;
 pub mod monitor;
 pub mod observe;
@@ -18,6 +19,7 @@ pub mod spawn;
 
 mod failure;
 mod process;
+mod program;
 mod rootfs;
 mod seccomp;
 mod spec;
@@ -25,6 +27,7 @@ mod sys;
 
 pub use cgroup::{Kernel, Stats};
 pub use control::{clean, kill_all, set_limits, signal, stats, stop};
+pub use exec::{Ended, Exec, exec};
 pub use launch::{Launch, Limits, LogPolicy, Seccomp, Stop, User};
 pub use observe::{Observation, observe};
 pub use record::{Exit, Failure, State};

@@ -225,6 +225,13 @@ fn create(
             let init = match report {
                 Ok(Some(build::Report::Init { pid })) => pid,
                 Ok(Some(build::Report::Failed { operation, message, errno })) => {
+                    // The container's first process knows more than what became of its words.
+                    let now = Instant::now();
+                    if let Ok(Some(text)) = receive(&program, now, "starting the program")
+                        && let Some(first_hand) = reported(&text)
+                    {
+                        return Err(first_hand);
+                    }
                     return Err(MonitorError::Reported { operation, message, errno });
                 }
                 other => {
@@ -250,12 +257,16 @@ impl Container {
         let Some(text) = receive(&self.program, deadline, "starting the program")? else {
             return Ok(());
         };
-        match serde_json::from_str(&text) {
-            Ok(build::Report::Failed { operation, message, errno }) => {
-                Err(MonitorError::Reported { operation, message, errno })
-            }
-            _ => Err(MonitorError::Silent),
+        Err(reported(&text).unwrap_or(MonitorError::Silent))
+    }
+}
+
+fn reported(text: &str) -> Option<MonitorError> {
+    match serde_json::from_str(text) {
+        Ok(build::Report::Failed { operation, message, errno }) => {
+            Some(MonitorError::Reported { operation, message, errno })
         }
+        _ => None,
     }
 }
 

@@ -63,11 +63,6 @@ impl Filters {
     pub fn apply(&self) -> Result<(), SeccompError> {
         self.0.iter().try_for_each(|program| Ok(seccompiler::apply_filter(program)?))
     }
-
-    /// Whether there is anything to put in force.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 /// The table's column and the compiler's name for this processor.

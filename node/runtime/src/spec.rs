@@ -70,11 +70,14 @@ pub fn spec(launch: &Launch, rootfs: &Path) -> Value {
     })
 }
 
-/// The agent's environment, with a PATH if it has none.
+/// The agent's environment, with a PATH and a HOME if it has none.
 pub fn environment(launch: &Launch) -> Vec<String> {
     let mut env = launch.env.clone();
     if !env.iter().any(|entry| entry.starts_with("PATH=")) {
         env.push(format!("PATH={DEFAULT_PATH}"));
+    }
+    if !env.iter().any(|entry| entry.starts_with("HOME=")) {
+        env.push(format!("HOME={}", if launch.user.uid == 0 { "/root" } else { "/" }));
     }
     env
 }

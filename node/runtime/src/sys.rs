@@ -65,18 +65,28 @@ pub fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Gives back to a program about to start what Rust's runtime and the monitor took: an ignored
-/// SIGPIPE and blocked signals.
+/// Gives a program about to start what it expects: no signal blocked, none ignored. Ignored ones
+/// come from Rust's runtime and from whoever started the node, such as a shell's background job.
 #[allow(unsafe_code)]
 pub fn restore_signals() {
-    // SAFETY: sets a default disposition and an empty mask; the set is initialised by sigemptyset.
+    // The kernel's sigaction is smaller than this on every architecture; zero is the default.
+    let default = [0_u64; 32];
+    let none = [0_u64; 2];
+    let size = KERNEL_SIGSET;
+    let nothing = std::ptr::null_mut::<u64>();
+    for signal in 1..=64 {
+        // SAFETY: reads `default` only. By system call, as libraries refuse the signals they use
+        // themselves; SIGKILL and SIGSTOP are refused by the kernel, which is harmless.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), nothing, size) };
+    }
+    // SAFETY: reads `none` only.
     unsafe {
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-        let mut none = std::mem::zeroed::<libc::sigset_t>();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, none.as_ptr(), nothing, size);
     }
 }
+
+/// 64 signals; MIPS, which this crate does not support, has 128.
+const KERNEL_SIGSET: usize = 8;
 
 /// Brings the loopback interface up in the calling process's network namespace.
 #[allow(unsafe_code)]
@@ -112,11 +122,11 @@ pub fn with_borrowed<T>(fd: std::os::fd::RawFd, using: impl FnOnce(BorrowedFd<'_
     using(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// Takes over a descriptor that was handed on through exec under this number.
+/// Takes over a descriptor that was handed on through exec, or just made, under this number.
 #[allow(unsafe_code)]
 pub fn adopt(fd: std::os::fd::RawFd) -> OwnedFd {
     use std::os::fd::FromRawFd;
-    // SAFETY: called once per number, at the start of the process, before anything else is opened.
+    // SAFETY: called once per number, by the only owner that it has.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
@@ -125,4 +135,65 @@ pub fn adopt(fd: std::os::fd::RawFd) -> OwnedFd {
 pub fn unshare_mounts() -> io::Result<()> {
     // SAFETY: the process has one thread and shares no file system state with another.
     Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?)
+}
+
+/// The part of the kernel's `bpf_attr` that loads a program; the rest is zero.
+#[repr(C)]
+struct LoadProgram {
+    kind: u32,
+    instructions: u32,
+    code: u64,
+    license: u64,
+    rest: [u64; 12],
+}
+
+/// The part of the kernel's `bpf_attr` that attaches a program.
+#[repr(C)]
+struct AttachProgram {
+    target: u32,
+    program: u32,
+    kind: u32,
+    flags: u32,
+    rest: [u64; 12],
+}
+
+/// Loads a program that decides about devices.
+#[allow(unsafe_code)]
+pub fn load_device_filter(code: &[[u8; 8]]) -> io::Result<OwnedFd> {
+    const PROG_LOAD: libc::c_int = 5;
+    const CGROUP_DEVICE: u32 = 15;
+    let arguments = LoadProgram {
+        kind: CGROUP_DEVICE,
+        instructions: u32::try_from(code.len()).map_err(io::Error::other)?,
+        code: code.as_ptr() as u64,
+        license: c"Apache-2.0".as_ptr() as u64,
+        rest: [0; 12],
+    };
+    // SAFETY: the structure and what it points to outlive the call, which copies them.
+    let fd = unsafe {
+        libc::syscall(libc::SYS_bpf, PROG_LOAD, &raw const arguments, size_of::<LoadProgram>())
+    };
+    match i32::try_from(fd) {
+        Ok(fd) if fd >= 0 => Ok(adopt(fd)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Attaches it to a version 2 control group.
+#[allow(unsafe_code)]
+pub fn attach_device_filter(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    const PROG_ATTACH: libc::c_int = 8;
+    const CGROUP_DEVICE: u32 = 6;
+    let arguments = AttachProgram {
+        target: cgroup.as_raw_fd().cast_unsigned(),
+        program: program.as_raw_fd().cast_unsigned(),
+        kind: CGROUP_DEVICE,
+        flags: 0,
+        rest: [0; 12],
+    };
+    // SAFETY: the structure outlives the call, which copies it.
+    let done = unsafe {
+        libc::syscall(libc::SYS_bpf, PROG_ATTACH, &raw const arguments, size_of::<AttachProgram>())
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

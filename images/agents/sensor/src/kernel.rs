@@ -35,8 +35,11 @@ fn memory() -> Option<u64> {
     number(&files).or_else(resident)
 }
 
+/// The cgroup's bound. Without one, the first version of cgroups states a huge number, and the
+/// second a word.
 fn memory_max() -> Option<u64> {
     number(&["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"])
+        .filter(|max| *max < 1 << 62)
 }
 
 /// `VmRSS` in bytes.

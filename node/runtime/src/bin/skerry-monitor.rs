@@ -1,10 +1,51 @@
 //! The monitor alone, for tests and measurements of this crate; the product is the `skerry` binary.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use skerry_runtime::{Exec, Launch, exec, monitor, spawn};
 
 fn main() -> ExitCode {
-    skerry_runtime::monitor::dispatch(std::env::args_os()).unwrap_or_else(|| {
-        eprintln!("usage: skerry-monitor monitor RUN_DIR");
-        ExitCode::from(2)
-    })
+    if let Some(code) = monitor::dispatch(std::env::args_os()) {
+        return code;
+    }
+    let mut args = std::env::args().skip(1);
+    match (args.next().as_deref(), args.next()) {
+        (Some("exec"), Some(run_dir)) => run(&PathBuf::from(run_dir), args),
+        (Some("spawn"), Some(run_dir)) => start(&PathBuf::from(run_dir), args.next()),
+        _ => {
+            eprintln!("usage: skerry-monitor monitor|exec|spawn RUN_DIR …");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// `exec RUN_DIR TIMEOUT_MS PROGRAM…`; a time of 0 is none.
+fn run(run_dir: &std::path::Path, mut args: impl Iterator<Item = String>) -> ExitCode {
+    let millis = args.next().and_then(|text| text.parse().ok()).filter(|millis| *millis > 0);
+    let timeout = millis.map(Duration::from_millis);
+    match exec(run_dir, &Exec { args: args.collect(), timeout, ..Exec::default() }) {
+        Ok(ended) => ExitCode::from(u8::try_from(ended.shell_code()).unwrap_or(255)),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(125)
+        }
+    }
+}
+
+/// `spawn RUN_DIR LAUNCH.json`, then waits to be killed, as a node would be.
+fn start(run_dir: &std::path::Path, launch: Option<String>) -> ExitCode {
+    let launch = launch.and_then(|path| std::fs::read(path).ok());
+    let launch: Option<Launch> = launch.and_then(|text| serde_json::from_slice(&text).ok());
+    let Some(launch) = launch else { return ExitCode::from(2) };
+    match spawn(std::path::Path::new("/proc/self/exe"), run_dir, &launch) {
+        Ok(_monitor) => loop {
+            std::thread::park();
+        },
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(125)
+        }
+    }
 }

@@ -5,7 +5,7 @@
 //! container's first process. A hang or crash in here is the monitor's to end. It never starts the
 //! program: that is [`let_go`], which the monitor calls once limits and records are in place.
 
-use std::ffi::CString;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -16,14 +16,16 @@ use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::syscall::syscall::SyscallType;
-use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
-use rustix::fs::{Access, AtFlags, CWD, accessat};
+use libcontainer::workload::{
+    Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
+};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::{CgroupError, Group};
 use crate::launch::Launch;
+use crate::program::{self, ProgramError};
 use crate::rootfs::{self, RootfsError};
 use crate::seccomp::{Filters, SeccompError};
 use crate::{failure, record, spec, sys};
@@ -127,6 +129,8 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     if must_join {
         group.join()?;
     }
+    // libcontainer leaves the groups of the caller to an agent that names none.
+    nix::unistd::setgroups(&[]).map_err(system("leave the groups of root"))?;
     sys::unshare_mounts().map_err(system("take a mount namespace"))?;
     let root = rootfs::assemble(job.run_dir, job.launch)?;
     rootfs::hide_cgroups()?;
@@ -138,7 +142,12 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     let oci = job.run_dir.join(record::OCI);
     std::fs::create_dir_all(&oci).map_err(system("make libcontainer's folder"))?;
     let container = ContainerBuilder::new(CONTAINER.to_owned(), SyscallType::Linux)
-        .with_executor(Program { filters, report_to: program })
+        .with_executor(Program {
+            filters,
+            args: job.launch.args.clone(),
+            env: spec::environment(job.launch),
+            report_to: program,
+        })
         .with_root_path(oci)?
         .with_stdout(job.stdout)
         .with_stderr(job.stderr)
@@ -184,69 +193,45 @@ fn send(to: BorrowedFd<'_>, mut report: Report) {
 #[derive(Clone)]
 struct Program {
     filters: Filters,
+    args: Vec<String>,
+    env: Vec<String>,
     /// Closed by the kernel when the program starts.
     report_to: RawFd,
 }
 
 impl Program {
-    fn fail(&self, operation: &str, message: String, errno: Option<i32>) {
-        let report = Report::Failed { operation: operation.to_owned(), message, errno };
+    fn tell(&self, error: &ProgramError) -> String {
+        let message = failure::sentence(error);
+        let errno = failure::errno(error);
+        let operation = "start the program".to_owned();
+        let report = Report::Failed { operation, message: message.clone(), errno };
         sys::with_borrowed(self.report_to, |fd| send(fd, report));
+        message
+    }
+
+    fn find(&self) -> Result<PathBuf, ProgramError> {
+        program::find(self.args.first().map_or("", String::as_str), &self.env)
     }
 }
 
 impl Executor for Program {
-    fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
-        match find_program(spec) {
-            Ok(_) => Ok(()),
-            Err(message) => {
-                self.fail("find the program", message.clone(), Some(2));
-                Err(ExecutorValidationError::ArgValidationError(message))
-            }
-        }
+    fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
+        let found = self.find().map(drop);
+        found.map_err(|error| ExecutorValidationError::ArgValidationError(self.tell(&error)))
     }
 
-    fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
-        let program = find_program(spec).map_err(ExecutorError::Other)?;
-        let arguments = spec.process().as_ref().and_then(|process| process.args().clone());
-        let c_string = |text: &[u8]| CString::new(text).map_err(|_| ExecutorError::InvalidArg);
-        let path = c_string(program.as_os_str().as_encoded_bytes())?;
-        let arguments = arguments.unwrap_or_default();
-        let arguments = arguments.iter().map(|argument| c_string(argument.as_bytes()));
-        let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
-        sys::restore_signals();
-        if let Err(error) = self.filters.apply() {
-            let message = failure::sentence(&error);
-            self.fail("put the system call filter in force", message.clone(), None);
-            return Err(ExecutorError::Other(message));
-        }
-        let Err(errno) = nix::unistd::execv(&path, &arguments);
-        let message = format!("cannot run {}: {}", program.display(), errno.desc());
-        self.fail("start the program", message.clone(), Some(errno as i32));
-        Err(ExecutorError::Other(message))
+    fn setup_envs(&self, _: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
+        // The program's environment is the agent's own, given to it at exec.
+        Ok(())
     }
-}
 
-/// The file to execute, looked for as a shell would, as the agent's user, inside the container.
-fn find_program(spec: &Spec) -> Result<PathBuf, String> {
-    let process = spec.process().as_ref();
-    let name = process.and_then(|process| process.args().as_ref()?.first()).map(String::as_str);
-    let name = name.unwrap_or_default();
-    let runs = |path: &Path| {
-        path.is_file() && accessat(CWD, path, Access::EXEC_OK, AtFlags::empty()).is_ok()
-    };
-    if name.contains('/') {
-        let path = PathBuf::from(name);
-        return match (runs(&path), path.exists()) {
-            (true, _) => Ok(path),
-            (false, true) => Err(format!("'{name}' is not a file that this user may execute")),
-            (false, false) => Err(format!("there is no '{name}' in the image")),
-        };
+    fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
+        let outcome = self
+            .find()
+            .and_then(|path| program::become_program(&path, &self.args, &self.env, &self.filters));
+        match outcome {
+            Ok(never) => match never {},
+            Err(error) => Err(ExecutorError::Other(self.tell(&error))),
+        }
     }
-    let env = process.and_then(|process| process.env().as_ref()).into_iter().flatten();
-    let search = env.filter_map(|entry| entry.strip_prefix("PATH=")).last();
-    let search = search.unwrap_or(spec::DEFAULT_PATH);
-    let mut candidates = search.split(':').map(|folder| Path::new(folder).join(name));
-    let found = candidates.find(|path| runs(path));
-    found.ok_or_else(|| format!("there is no program '{name}' in the image's PATH ({search})"))
 }

@@ -71,7 +71,7 @@ impl Stream {
         while !bytes.is_empty() {
             let room = LINE_MAX - self.line.len();
             let end = bytes.iter().take(room + 1).position(|byte| *byte == b'\n');
-            let (now, rest) = bytes.split_at(end.unwrap_or(room.min(bytes.len())));
+            let (now, rest) = bytes.split_at(end.unwrap_or_else(|| room.min(bytes.len())));
             self.line.extend_from_slice(now);
             bytes = rest;
             if end.is_some() {

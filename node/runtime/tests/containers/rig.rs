@@ -1,15 +1,15 @@
 //! A rig for tests on real containers: a root file system of busybox, a run folder, clean-up.
 //!
 //! Needs root and busybox-static, and says so. Waits for conditions, never for a guessed time.
-#![allow(dead_code)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use skerry_runtime::{
-    Exit, Failure, Kernel, Launch, Limits, LogPolicy, MonitorHandle, Observation, Seccomp, State,
-    Stop, User, clean, kill_all, observe, spawn,
+    Exit, Failure, Launch, Limits, LogPolicy, MonitorHandle, Observation, Seccomp, State, Stop,
+    User, clean, kill_all, observe, spawn,
 };
 
 pub const MONITOR: &str = env!("CARGO_BIN_EXE_skerry-monitor");
@@ -189,8 +189,4 @@ fn make_image(image: &Path) {
     ] {
         std::os::unix::fs::symlink("busybox", image.join("bin").join(applet)).unwrap();
     }
-}
-
-pub fn kernel() -> Kernel {
-    Kernel::probe().unwrap()
 }

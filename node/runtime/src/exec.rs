@@ -1,0 +1,278 @@
+//! Runs a further program in an agent's container: for a person at a terminal, and for probes.
+//!
+//! The program is in the agent's namespaces and control group, without capabilities it lacks,
+//! under the same filter. It must be called from a process with one thread that does little else,
+//! such as the command line: the caller can make no children outside the container afterwards.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, set_parent_process_death_signal, setsid,
+    waitpid,
+};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, ThreadNameSpaceType, configure_capability_in_ambient_set,
+    move_into_thread_name_spaces, remove_capability_from_bounding_set, set_capabilities,
+    set_keep_capabilities, set_no_new_privs,
+};
+
+use crate::cgroup::{CgroupError, Group, Kernel};
+use crate::launch::{Launch, User};
+use crate::program::{self, ProgramError};
+use crate::record::{self, RecordError, State};
+use crate::seccomp::{Filters, SeccompError};
+use crate::sys::{self, Forked};
+use crate::{failure, process, spec};
+
+/// A further program for a running agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exec {
+    /// The program and its arguments.
+    pub args: Vec<String>,
+    /// Additions to the agent's environment, as `KEY=value`.
+    pub env: Vec<String>,
+    /// The working directory; the agent's own if `None`.
+    pub cwd: Option<PathBuf>,
+    /// Whom it runs as; the agent's own user if `None`.
+    pub user: Option<User>,
+    /// After this time it is killed.
+    pub timeout: Option<Duration>,
+}
+
+/// How the program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// Killed, as its time was over.
+    TimedOut,
+}
+
+impl Ended {
+    /// The code that a shell would report.
+    pub fn shell_code(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => 128 + signal,
+            Self::TimedOut => 124,
+        }
+    }
+}
+
+/// Why a program did not run in the container.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// A record cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The agent does not run.
+    #[error("the agent in {run_dir} is not running")]
+    NotRunning {
+        /// The run folder.
+        run_dir: PathBuf,
+    },
+    /// There is nothing to run.
+    #[error("no program is named")]
+    NoProgram,
+    /// The agent's control group cannot be joined.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// There is no filter.
+    #[error(transparent)]
+    Seccomp(#[from] SeccompError),
+    /// The program cannot be started.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// A capability is unknown.
+    #[error("there is no capability '{name}'")]
+    Capability {
+        /// The name.
+        name: String,
+    },
+    /// The system refused.
+    #[error("cannot {operation}")]
+    System {
+        /// What was tried.
+        operation: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// What the child reported before it gave up.
+    #[error("{message}")]
+    Reported {
+        /// In plain words.
+        message: String,
+    },
+}
+
+fn system<E: Into<io::Error>>(operation: &'static str) -> impl FnOnce(E) -> ExecError {
+    move |source| ExecError::System { operation, source: source.into() }
+}
+
+/// Runs a program in the container of a running agent, with the caller's standard streams, and
+/// waits for its end. It dies with the caller.
+///
+/// # Errors
+/// The agent does not run, or the program cannot be started.
+pub fn exec(run_dir: &Path, wanted: &Exec) -> Result<Ended, ExecError> {
+    let not_running = || ExecError::NotRunning { run_dir: run_dir.to_owned() };
+    let launch: Launch = record::read(run_dir, record::LAUNCH)?.ok_or_else(not_running)?;
+    let state: State = record::read(run_dir, record::STATE)?.ok_or_else(not_running)?;
+    if wanted.args.first().is_none_or(String::is_empty) {
+        return Err(ExecError::NoProgram);
+    }
+    if process::boot_id().map_err(system("read the boot id"))? != state.boot_id {
+        return Err(not_running());
+    }
+    let init = process::open(state.init).map_err(system("find the container"))?;
+    let init = init.ok_or_else(not_running)?;
+    let group = Group::at(&Kernel::probe()?, &launch.cgroup);
+    let target = group.clone_target()?;
+    let job = Job {
+        filters: Filters::new(launch.seccomp, &launch.capabilities)?,
+        capabilities: capability_set(&launch.capabilities)?,
+        join: target.is_none().then_some(&group),
+        init: init.as_fd(),
+        launch: &launch,
+        wanted,
+    };
+    // Only children are affected, so that the child is in the container's pid namespace from birth.
+    move_into_thread_name_spaces(init.as_fd(), ThreadNameSpaceType::PROCESS_ID)
+        .map_err(system("enter the container's process namespace"))?;
+    let (report, report_to) = pipe_with(PipeFlags::CLOEXEC).map_err(system("make a pipe"))?;
+    match sys::fork(target.as_ref().map(AsFd::as_fd)).map_err(system("fork"))? {
+        Forked::Child => {
+            drop(report);
+            let Err(error) = job.become_program();
+            let mut text = failure::sentence(&error);
+            failure::cut(&mut text, 4000);
+            let _ = rustix::io::write(&report_to, text.as_bytes());
+            sys::exit_now(127)
+        }
+        Forked::Parent(pid) => {
+            drop(report_to);
+            supervise(pid, &report, wanted.timeout)
+        }
+    }
+}
+
+struct Job<'a> {
+    filters: Filters,
+    capabilities: CapabilitySet,
+    join: Option<&'a Group>,
+    init: BorrowedFd<'a>,
+    launch: &'a Launch,
+    wanted: &'a Exec,
+}
+
+impl Job<'_> {
+    fn become_program(&self) -> Result<std::convert::Infallible, ExecError> {
+        if let Some(group) = self.join {
+            group.join()?;
+        }
+        // No controlling terminal, through which it could type for the caller.
+        setsid().map_err(system("begin a session"))?;
+        let namespaces = ThreadNameSpaceType::MOUNT
+            | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
+            | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
+            | ThreadNameSpaceType::NETWORK
+            | ThreadNameSpaceType::CONTROL_GROUP;
+        move_into_thread_name_spaces(self.init, namespaces)
+            .map_err(system("enter the container"))?;
+        sys::close_from_on_exec(3);
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        set_no_new_privs(true).map_err(system("renounce new privileges"))?;
+        let user = self.wanted.user.as_ref().unwrap_or(&self.launch.user);
+        become_user(user, self.capabilities)?;
+        let cwd = self.wanted.cwd.as_ref().unwrap_or(&self.launch.cwd);
+        std::env::set_current_dir(cwd).map_err(system("enter the working folder"))?;
+        // After the change of user, which clears it.
+        set_parent_process_death_signal(Some(Signal::KILL)).map_err(system("follow the caller"))?;
+        let mut env = spec::environment(self.launch);
+        for entry in &self.wanted.env {
+            let key = entry.split_inclusive('=').next().unwrap_or_default();
+            env.retain(|known| !known.starts_with(key));
+            env.push(entry.clone());
+        }
+        let name = self.wanted.args.first().map_or("", String::as_str);
+        let path = program::find(name, &env)?;
+        Ok(program::become_program(&path, &self.wanted.args, &env, &self.filters)?)
+    }
+}
+
+fn capability_set(names: &[String]) -> Result<CapabilitySet, ExecError> {
+    let mut set = CapabilitySet::empty();
+    for name in names {
+        let known = name.strip_prefix("CAP_").and_then(CapabilitySet::from_name);
+        set |= known.ok_or_else(|| ExecError::Capability { name: name.clone() })?;
+    }
+    Ok(set)
+}
+
+/// Takes on user and groups, and keeps these capabilities and no others, now and for ever.
+fn become_user(user: &User, keep: CapabilitySet) -> Result<(), ExecError> {
+    for number in 0..64 {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        // The first that this kernel does not know ends the list.
+        if !keep.contains(one) && remove_capability_from_bounding_set(one).is_err() {
+            break;
+        }
+    }
+    set_keep_capabilities(!keep.is_empty()).map_err(system("keep capabilities"))?;
+    let groups: Vec<_> =
+        user.additional_gids.iter().map(|gid| nix::unistd::Gid::from_raw(*gid)).collect();
+    nix::unistd::setgroups(&groups).map_err(system("take on the groups"))?;
+    let (uid, gid) = (nix::unistd::Uid::from_raw(user.uid), nix::unistd::Gid::from_raw(user.gid));
+    nix::unistd::setresgid(gid, gid, gid).map_err(system("take on the group"))?;
+    nix::unistd::setresuid(uid, uid, uid).map_err(system("take on the user"))?;
+    let sets = CapabilitySets { effective: keep, permitted: keep, inheritable: keep };
+    set_capabilities(None, sets).map_err(system("drop capabilities"))?;
+    for one in keep.iter() {
+        configure_capability_in_ambient_set(one, true).map_err(system("keep capabilities"))?;
+    }
+    Ok(())
+}
+
+fn supervise(pid: i32, report: &OwnedFd, timeout: Option<Duration>) -> Result<Ended, ExecError> {
+    let pid = Pid::from_raw(pid).ok_or(ExecError::NoProgram)?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(system("watch the program"))?;
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let mut timed_out = false;
+    loop {
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+        match poll(&mut fds, left.as_ref()) {
+            Ok(0) => {
+                timed_out = true;
+                // It leads a session and a group of its own, so that its children go too.
+                let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+                break;
+            }
+            Ok(_) => break,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(system("wait for the program")(errno)),
+        }
+    }
+    let ended = waitpid(Some(pid), WaitOptions::empty()).map_err(system("collect the program"))?;
+    let mut buffer = [0_u8; 4096];
+    let size = rustix::io::read(report, &mut buffer).map_err(system("hear from the program"))?;
+    if let Some(message) = buffer.get(..size).filter(|message| !message.is_empty()) {
+        let message = String::from_utf8_lossy(message).into_owned();
+        return Err(ExecError::Reported { message });
+    }
+    if timed_out {
+        return Ok(Ended::TimedOut);
+    }
+    let status = ended.map(|(_, status)| status);
+    let code = status.and_then(rustix::process::WaitStatus::exit_status);
+    let signal = status.and_then(rustix::process::WaitStatus::terminating_signal);
+    Ok(code.map_or_else(|| Ended::Signal(signal.unwrap_or_default()), Ended::Code))
+}
