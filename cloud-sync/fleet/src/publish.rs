@@ -125,7 +125,7 @@ fn tell(node: &NodeName, wanted: &Wanted, fate: &Fate) -> anyhow::Result<ExitCod
             }
             match settled {
                 Settled::Yes => Ok(ExitCode::SUCCESS),
-                Settled::NotYet(what) => bail!("{node} accepted it, but in time {what}"),
+                Settled::NotYet(what) => bail!("{node} accepted it, but {what}"),
             }
         }
         Fate::Refused(reason) => bail!("{node} refused document {version}: {reason}"),

@@ -123,10 +123,20 @@ impl Default for Expiry {
 impl Expiry {
     fn to_toml(self) -> String {
         let Self { root, targets, snapshot, timestamp } = self;
-        format!(
-            "root = \"{root}\"\ntargets = \"{targets}\"\nsnapshot = \"{snapshot}\"\n\
-             timestamp = \"{timestamp}\"\n"
-        )
+        let lines = [("root", root), ("targets", targets), ("snapshot", snapshot)];
+        let lines = lines.into_iter().chain([("timestamp", timestamp)]);
+        lines.map(|(name, span)| format!("{name} = \"{}\"\n", in_days(span))).collect()
+    }
+}
+
+/// A time in whole days, where it is one.
+fn in_days(span: Span) -> String {
+    let whole = span.duration();
+    let days = whole.as_secs() / DAY;
+    if whole == std::time::Duration::from_secs(days * DAY) {
+        format!("{days}d")
+    } else {
+        span.to_string()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use skerry_core::ids::Digest;
 use skerry_core::trust::PublicKey;
 
@@ -49,13 +49,16 @@ pub async fn image(stage: &mut Stage) -> anyhow::Result<Digest> {
     stage.skerry.run(&words).await?;
     let size = fs::metadata(&tar).context("skerry image pack wrote no file")?.len();
     fact(&format!("skerry image pack: {} ({size} bytes)", tar.display()))?;
-    let words: [&OsStr; 5] =
-        ["image".as_ref(), "import".as_ref(), tar.as_ref(), "--name".as_ref(), "sensor".as_ref()];
+    let words: [&OsStr; 6] = [
+        "image".as_ref(),
+        "import".as_ref(),
+        tar.as_ref(),
+        "--name".as_ref(),
+        "sensor".as_ref(),
+        "--quiet".as_ref(),
+    ];
     let said = stage.skerry.run(&words).await?;
-    let digest = said.split_whitespace().find_map(|word| word.parse::<Digest>().ok());
-    let Some(digest) = digest else {
-        bail!("'skerry image import' did not say the image's digest: {said}");
-    };
+    let digest = said.parse::<Digest>().context("skerry image import did not print a digest")?;
     fact(&format!("skerry image import: sensor is {digest}"))?;
     Ok(digest)
 }

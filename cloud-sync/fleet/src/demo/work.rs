@@ -84,7 +84,7 @@ impl Scene {
         match self.publish(ready.document, ready.digest, ready.bytes).await? {
             Fate::Accepted(report, Settled::Yes) => Ok(*report),
             Fate::Accepted(_, Settled::NotYet(what)) => {
-                bail!("document {version} was accepted, but within {ANSWER_MAX:?} {what}")
+                bail!("document {version} was accepted, but within {ANSWER_MAX:?}: {what}")
             }
             Fate::Refused(reason) => bail!("document {version} was refused: {reason}"),
             Fate::Unknown(why) => bail!("no answer about document {version}: {why}"),
