@@ -77,9 +77,7 @@ fn start() -> anyhow::Result<Inner> {
     let held = [free()?, free()?];
     let [v4, v5] = held.map(|listener| listener.local_addr());
     let inner = Inner { v4: v4?, v5: v5? };
-    let settings = |name: &str, listen| {
-        HashMap::from([(name.to_owned(), server(name, listen))])
-    };
+    let settings = |name: &str, listen| HashMap::from([(name.to_owned(), server(name, listen))]);
     let config = Config {
         id: 0,
         router: RouterConfig {

@@ -34,10 +34,13 @@ pub fn report(node: &str, bytes: &[u8], keys: &BTreeMap<NodeName, PublicKey>) ->
     }
 }
 
-/// What the broker says of a node's connection. Nobody signs this: it is a hint, not a fact.
-pub fn online(node: &str, bytes: &[u8]) -> Option<bool> {
-    let presence: Presence = serde_json::from_slice(bytes).ok()?;
-    (presence.node.as_str() == node).then_some(presence.online)
+/// Whether a node is there, if it said so itself: its birth and its last will are signed. The broker
+/// can still play an old one again, so this is a hint, not a fact.
+pub fn online(node: &str, bytes: &[u8], keys: &BTreeMap<NodeName, PublicKey>) -> Option<bool> {
+    let (name, key) = keys.iter().find(|(name, _)| name.as_str() == node)?;
+    let text = detached::open(bytes, key).ok()?;
+    let presence: Presence = serde_json::from_str(text.payload()).ok()?;
+    (presence.node == *name).then_some(presence.online)
 }
 
 #[cfg(test)]

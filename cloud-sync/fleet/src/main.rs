@@ -19,6 +19,8 @@ mod release;
 mod sign;
 mod status;
 mod table;
+#[cfg(test)]
+mod testing;
 mod watch;
 mod workspace;
 

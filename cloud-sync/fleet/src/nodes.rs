@@ -6,10 +6,10 @@ use clap::{Args, Subcommand};
 use skerry_core::ids::NodeName;
 use skerry_core::trust::PublicKey;
 
+use crate::files;
 use crate::output;
 use crate::table::table;
 use crate::workspace::Workspace;
-use crate::files;
 
 /// What is done with the nodes' keys.
 #[derive(Debug, Clone, Subcommand)]

@@ -66,8 +66,7 @@ pub async fn publish(workspace: &Workspace, args: &PublishArgs) -> anyhow::Resul
             bail!("--wait works for the document of one node, and {} is not one", parcel.address);
         }
         let size = parcel.bytes.len();
-        let topic =
-            live::publish_once(workspace.broker(), &parcel.address, parcel.bytes).await?;
+        let topic = live::publish_once(workspace.broker(), &parcel.address, parcel.bytes).await?;
         output::line(&format!("published {what}: {size} bytes, kept by the broker under {topic}"))?;
         return Ok(ExitCode::SUCCESS);
     };
@@ -77,8 +76,11 @@ pub async fn publish(workspace: &Workspace, args: &PublishArgs) -> anyhow::Resul
              do: skerry-fleet nodes add {node} KEY"
         );
     };
-    let wanted =
-        Wanted { document: parcel.document, digest: parcel.digest, bundle: Digest::of(&parcel.bytes) };
+    let wanted = Wanted {
+        document: parcel.document,
+        digest: parcel.digest,
+        bundle: Digest::of(&parcel.bytes),
+    };
     let mut live = Live::open(workspace.broker(), Some(node.as_str())).await?;
     let fate = send(&mut live, node, key, &wanted, parcel.bytes, patience.duration()).await?;
     live.close().await;
@@ -123,7 +125,7 @@ fn tell(node: &NodeName, wanted: &Wanted, fate: &Fate) -> anyhow::Result<ExitCod
             }
             match settled {
                 Settled::Yes => Ok(ExitCode::SUCCESS),
-                Settled::NotYet(what) => bail!("{node} accepted it, but in time {what}"),
+                Settled::NotYet(what) => bail!("{node} accepted it, but {what}"),
             }
         }
         Fate::Refused(reason) => bail!("{node} refused document {version}: {reason}"),
@@ -141,8 +143,7 @@ fn parcel(workspace: &Workspace, what: &What) -> anyhow::Result<Parcel> {
         let Some(address) = Address::of_path(path) else {
             bail!("the bundle's document '{path}' is for no node and no group");
         };
-        let (document, digest) =
-            (Document::parse(text.as_bytes())?, Digest::of(text.as_bytes()));
+        let (document, digest) = (Document::parse(text.as_bytes())?, Digest::of(text.as_bytes()));
         return Ok(Parcel { address, bytes, document, digest });
     }
     let node = what.node.clone().map(Address::Node);

@@ -76,7 +76,9 @@ pub enum SignRefusal {
         source: SpecError,
     },
     /// Nodes would refuse the version.
-    #[error("version {offered} is not newer than version {last}, the last one signed for {address}; nodes would refuse it")]
+    #[error(
+        "version {offered} is not newer than version {last}, the last one signed for {address}; nodes would refuse it"
+    )]
     Version {
         /// The version asked for.
         offered: u64,
@@ -123,7 +125,10 @@ pub fn refresh(workspace: &Workspace) -> anyhow::Result<()> {
     let _lock = workspace.lock()?;
     let documents = workspace.documents()?;
     let version = release::next(workspace, Timestamp::now())?;
-    output::line(&format!("signed release {version}: {} documents, as they were", documents.len()))?;
+    output::line(&format!(
+        "signed release {version}: {} documents, as they were",
+        documents.len()
+    ))?;
     for address in documents.keys() {
         output::line(&format!("next: skerry-fleet publish {}", option(address)))?;
     }

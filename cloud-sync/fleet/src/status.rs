@@ -21,8 +21,7 @@ pub enum Format {
     Json,
 }
 
-/// Shows what all nodes last said of themselves. ONLINE is the broker's word; everything else is
-/// shown only if the node's signature is good
+/// Shows what all nodes last said of themselves; nothing is shown whose signature is not good
 #[derive(Debug, Clone, Args)]
 pub struct StatusArgs {
     /// How to print it

@@ -80,10 +80,10 @@ struct Node {
 impl Seen {
     /// What is new in what a node says, in plain words.
     fn take(&mut self, said: &Said) -> Vec<String> {
-        let name = &said.node;
+        let (name, keys) = (&said.node, &self.keys);
         let node = self.nodes.entry(name.clone()).or_default();
         if said.kind == Kind::Presence {
-            let online = judge::online(name, &said.payload);
+            let online = judge::online(name, &said.payload, keys);
             if online.is_none() || node.online == online {
                 return Vec::new();
             }
@@ -91,7 +91,7 @@ impl Seen {
             let word = if online == Some(true) { "online" } else { "offline" };
             return vec![format!("{name} is {word}")];
         }
-        let distrust = match judge::report(name, &said.payload, &self.keys) {
+        let distrust = match judge::report(name, &said.payload, keys) {
             Judged::Signed(report) => {
                 if node.report.as_ref().is_some_and(|last| last.counter >= report.counter) {
                     return Vec::new();

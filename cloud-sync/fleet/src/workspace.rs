@@ -123,10 +123,20 @@ impl Default for Expiry {
 impl Expiry {
     fn to_toml(self) -> String {
         let Self { root, targets, snapshot, timestamp } = self;
-        format!(
-            "root = \"{root}\"\ntargets = \"{targets}\"\nsnapshot = \"{snapshot}\"\n\
-             timestamp = \"{timestamp}\"\n"
-        )
+        let lines = [("root", root), ("targets", targets), ("snapshot", snapshot)];
+        let lines = lines.into_iter().chain([("timestamp", timestamp)]);
+        lines.map(|(name, span)| format!("{name} = \"{}\"\n", in_days(span))).collect()
+    }
+}
+
+/// A time in whole days, where it is one.
+fn in_days(span: Span) -> String {
+    let whole = span.duration();
+    let days = whole.as_secs() / DAY;
+    if whole == std::time::Duration::from_secs(days * DAY) {
+        format!("{days}d")
+    } else {
+        span.to_string()
     }
 }
 
@@ -144,8 +154,8 @@ impl Workspace {
     /// There is none, or its settings are wrong.
     pub fn open(dir: &Path, overrides: &Overrides) -> Result<Self, WorkspaceError> {
         let path = dir.join(SETTINGS);
-        let text = files::read_if_there(&path)?
-            .ok_or_else(|| WorkspaceError::Missing(dir.to_owned()))?;
+        let text =
+            files::read_if_there(&path)?.ok_or_else(|| WorkspaceError::Missing(dir.to_owned()))?;
         let mut settings: Settings = toml::from_str(&text)
             .map_err(|source| WorkspaceError::Settings { path, source: Box::new(source) })?;
         if let Some(url) = &overrides.broker {
@@ -155,8 +165,12 @@ impl Workspace {
             settings.broker.tenant.clone_from(tenant);
         }
         let broker = &mut settings.broker;
-        let named =
-            [&mut broker.password_file, &mut broker.ca_file, &mut broker.cert_file, &mut broker.key_file];
+        let named = [
+            &mut broker.password_file,
+            &mut broker.ca_file,
+            &mut broker.cert_file,
+            &mut broker.key_file,
+        ];
         for path in named.into_iter().flatten() {
             *path = dir.join(&*path);
         }
@@ -168,7 +182,11 @@ impl Workspace {
     ///
     /// # Errors
     /// There is one already, or the file system refused.
-    pub fn create(dir: &Path, overrides: &Overrides, expiry: Expiry) -> Result<Self, WorkspaceError> {
+    pub fn create(
+        dir: &Path,
+        overrides: &Overrides,
+        expiry: Expiry,
+    ) -> Result<Self, WorkspaceError> {
         let key = |role: Role| dir.join("keys").join(format!("{role}.key"));
         if dir.join(SETTINGS).exists() || ROLES.iter().any(|role| key(*role).exists()) {
             return Err(WorkspaceError::Exists(dir.to_owned()));
@@ -193,11 +211,6 @@ impl Workspace {
         );
         files::write(&dir.join(SETTINGS), settings.as_bytes(), Readers::All)?;
         Self::open(dir, overrides)
-    }
-
-    /// The folder.
-    pub fn dir(&self) -> &Path {
-        &self.dir
     }
 
     /// How the broker is reached.
@@ -265,9 +278,10 @@ impl Workspace {
         let read = |role: Role| files::read_if_there(&self.metadata_path(role));
         let (timestamp, snapshot, targets) =
             (read(Role::Timestamp)?, read(Role::Snapshot)?, read(Role::Targets)?);
-        Ok(timestamp.zip(snapshot).zip(targets).map(|((timestamp, snapshot), targets)| {
-            SignedRelease { timestamp, snapshot, targets }
-        }))
+        Ok(timestamp
+            .zip(snapshot)
+            .zip(targets)
+            .map(|((timestamp, snapshot), targets)| SignedRelease { timestamp, snapshot, targets }))
     }
 
     /// Keeps new metadata. The timestamp comes last: it makes the others count.

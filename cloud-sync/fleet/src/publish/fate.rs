@@ -130,7 +130,8 @@ impl<'a> Watcher<'a> {
 
     fn in_force(&self, report: &Report) -> bool {
         report.document.as_ref().is_some_and(|document| {
-            document.digest == self.wanted.digest && document.version == self.wanted.document.version
+            document.digest == self.wanted.digest
+                && document.version == self.wanted.document.version
         })
     }
 
@@ -155,10 +156,11 @@ fn settled(document: &Document, report: &Report) -> Settled {
             }
             return Settled::NotYet(format!("agent {} was not begun", spec.name));
         };
-        let passing = matches!(status.state, State::Starting | State::Stopping | State::Waiting);
-        let same = status.instance == spec.digest() || report.clashes.contains(&spec.name);
-        if passing || !same {
-            return Settled::NotYet(format!("agent {} was only {}", spec.name, status.state));
+        let there = matches!(status.state, State::Running | State::Completed | State::Stopped);
+        let same = status.instance == spec.digest();
+        if !(there && same || report.clashes.contains(&spec.name)) {
+            let line = agent_line(spec.name.as_str(), status);
+            return Settled::NotYet(format!("it came no further than {line}"));
         }
     }
     let left = report.agents.iter().find(|(name, status)| {

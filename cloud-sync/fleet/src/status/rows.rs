@@ -32,7 +32,7 @@ pub enum Signature {
 pub struct Row {
     /// Its name.
     pub node: String,
-    /// Whether the broker says that it is there.
+    /// Whether it is there, by its last signed word or will.
     pub online: Option<bool>,
     /// What its report's signature is worth; nothing if there is no report.
     pub signature: Option<Signature>,
@@ -61,7 +61,7 @@ pub fn rows(said: &[Said], keys: &BTreeMap<NodeName, PublicKey>, now_ms: i64) ->
     for said in said {
         let row = rows.entry(said.node.clone()).or_insert_with(|| silent(&said.node));
         match said.kind {
-            Kind::Presence => row.online = judge::online(&said.node, &said.payload),
+            Kind::Presence => row.online = judge::online(&said.node, &said.payload, keys),
             Kind::Report => {
                 let online = row.online;
                 *row = Row { online, ..heard(said, keys, now_ms) };
@@ -125,8 +125,7 @@ fn signed(report: Report, now_ms: i64) -> Row {
 
 /// The rows for people.
 pub fn text(rows: &[Row]) -> String {
-    let headers =
-        ["NODE", "ONLINE", "DOCUMENT", "AGENTS", "REPORT AGE", "SIGNATURE", "NOTE"];
+    let headers = ["NODE", "ONLINE", "DOCUMENT", "AGENTS", "REPORT AGE", "SIGNATURE", "NOTE"];
     let cells: Vec<_> = rows.iter().map(cells).collect();
     table(&headers, &cells)
 }
