@@ -52,6 +52,9 @@ pub enum LedgerError {
     /// Nobody wishes it here.
     #[error("agent '{0}' is not known on this node; see: skerry ps -a")]
     Unknown(AgentName),
+    /// Another local agent needs it.
+    #[error("agent '{0}' is needed by '{1}', which depends on it; remove that first, or together")]
+    Needed(AgentName, AgentName),
     /// The node ends.
     #[error("the node is shutting down")]
     Closed,

@@ -17,6 +17,8 @@ use skerry_runtime::record::ProcessId;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
+use crate::readable;
+
 /// Something happened.
 #[derive(Debug)]
 pub enum Event {
@@ -51,7 +53,7 @@ impl Watcher {
         let changes = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::DELETE;
         std::fs::create_dir_all(images)?;
         let images = inotify::add_watch(&fd, images, changes)?;
-        Ok(Self { fd: AsyncFd::register(fd)?, names: HashMap::new(), images })
+        Ok(Self { fd: readable::watch(fd)?, names: HashMap::new(), images })
     }
 
     /// Begins to watch an agent's run folder. The watch ends with the folder.
@@ -59,7 +61,9 @@ impl Watcher {
     /// # Errors
     /// The folder is gone, or there are too many watches.
     pub fn add(&mut self, name: &AgentName, run_dir: &Path) -> std::io::Result<()> {
-        let wd = inotify::add_watch(self.fd.get_ref(), run_dir, inotify::WatchFlags::MOVED_TO)?;
+        // Records are moved into place; the monitor's lock is closed for writing when it ends.
+        let changes = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::CLOSE_WRITE;
+        let wd = inotify::add_watch(self.fd.get_ref(), run_dir, changes)?;
         self.names.insert(wd, name.clone());
         Ok(())
     }
@@ -104,7 +108,7 @@ pub fn watch_child(agent: AgentName, handle: MonitorHandle, events: mpsc::Sender
     tokio::spawn(async move {
         let mut handle = handle;
         if let Ok(fd) = handle.pidfd.try_clone()
-            && let Ok(fd) = AsyncFd::register(fd)
+            && let Ok(fd) = readable::watch(fd)
         {
             let _ = fd.readable().await;
         }
@@ -120,7 +124,7 @@ pub fn watch_child(agent: AgentName, handle: MonitorHandle, events: mpsc::Sender
 pub fn watch_adopted(agent: AgentName, monitor: ProcessId, events: mpsc::Sender<Event>) {
     let fd = Pid::from_raw(monitor.pid)
         .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
-        .and_then(|fd| AsyncFd::register(fd).ok());
+        .and_then(|fd| readable::watch(fd).ok());
     tokio::spawn(async move {
         if let Some(fd) = fd {
             let _ = fd.readable().await;

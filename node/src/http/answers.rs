@@ -179,7 +179,7 @@ fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Response<Body
             let status = match &error {
                 LedgerError::Unknown(_) => StatusCode::NOT_FOUND,
                 LedgerError::NoLocal => StatusCode::FORBIDDEN,
-                LedgerError::Fleet(..) => StatusCode::CONFLICT,
+                LedgerError::Fleet(..) | LedgerError::Needed(..) => StatusCode::CONFLICT,
                 LedgerError::Spec(_) => StatusCode::BAD_REQUEST,
                 LedgerError::Closed => StatusCode::SERVICE_UNAVAILABLE,
                 LedgerError::Store(_) | LedgerError::Row(..) | LedgerError::Document(_) => {

@@ -15,10 +15,13 @@ use hyper::body::{Bytes, Frame};
 use hyper::{Response, StatusCode};
 use rustix::fs::inotify;
 use skerry_core::ids::AgentName;
+use skerry_core::plan::State;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{Body, Node, answers, refuse, value};
+use crate::readable;
+use crate::reconciler::Snapshot;
 
 const CURRENT: &str = "agent.log";
 const CHUNK: usize = 64 * 1024;
@@ -43,8 +46,9 @@ pub(super) async fn stream(node: &Node, name: &str, query: &str) -> Response<Bod
     };
     let follow = value(query, "follow").is_some_and(|text| text != "0");
     let (sender, receiver) = mpsc::channel::<Bytes>(4);
+    let snapshots = node.snapshots.clone();
     tokio::spawn(async move {
-        let reader = LogReader { folder, sender };
+        let reader = LogReader { agent, folder, sender, snapshots };
         if let Err(error) = reader.run(tail, follow).await {
             tracing::debug!(%error, "local API: log stream ended");
         }
@@ -71,6 +75,8 @@ fn frames(
 }
 
 struct LogReader {
+    agent: AgentName,
+    snapshots: watch::Receiver<Snapshot>,
     folder: PathBuf,
     sender: mpsc::Sender<Bytes>,
 }
@@ -122,6 +128,8 @@ impl LogReader {
         mut current: Option<File>,
     ) -> std::io::Result<()> {
         let path = self.folder.join(CURRENT);
+        let mut snapshots = self.snapshots.clone();
+        let mut over = false;
         loop {
             // What was added to the open file first: after a rotation it is the older one.
             if let Some(file) = &mut current
@@ -133,14 +141,28 @@ impl LogReader {
                 current = File::open(&path).ok();
                 continue;
             }
+            if over {
+                return Ok(());
+            }
             let mut guard = tokio::select! {
                 guard = watch.readable() => guard?,
+                // What was printed last may still be unread: once more around.
+                _ = snapshots.wait_for(|now| is_over(now, &self.agent)) => {
+                    over = true;
+                    continue;
+                }
                 () = self.sender.closed() => return Ok(()),
             };
             drain(guard.get_inner());
             guard.clear_ready();
         }
     }
+}
+
+/// Whether an agent ended for good, or is gone.
+fn is_over(snapshot: &Snapshot, agent: &AgentName) -> bool {
+    let ended = [State::Completed, State::Stopped, State::GaveUp];
+    snapshot.status.get(agent).is_none_or(|status| ended.contains(&status.state))
 }
 
 fn watch_folder(folder: &Path) -> std::io::Result<AsyncFd<OwnedFd>> {
@@ -151,7 +173,7 @@ fn watch_folder(folder: &Path) -> std::io::Result<AsyncFd<OwnedFd>> {
         | inotify::WatchFlags::MOVED_TO
         | inotify::WatchFlags::MOVED_FROM;
     inotify::add_watch(&fd, folder, changes)?;
-    AsyncFd::register(fd)
+    readable::watch(fd)
 }
 
 fn drain(fd: &OwnedFd) {

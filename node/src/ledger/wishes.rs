@@ -106,8 +106,10 @@ impl Ledger {
     }
 
     fn refuse_needed(&self, name: &AgentName) -> Result<(), LedgerError> {
-        let rest: Vec<_> =
-            self.local.values().filter(|w| w.spec.name != *name).map(|w| w.spec.clone()).collect();
-        Ok(check_agents(&rest)?)
+        let mut others = self.local.values().map(|wish| &wish.spec);
+        match others.find(|spec| spec.name != *name && spec.depends_on.contains_key(name)) {
+            Some(by) => Err(LedgerError::Needed(name.clone(), by.name.clone())),
+            None => Ok(()),
+        }
     }
 }

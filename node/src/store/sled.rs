@@ -180,10 +180,10 @@ impl Store for SledStore {
             *generation += 1;
             batch.insert(GENERATION, &generation.to_be_bytes());
         }
-        self.db.apply_batch(batch).map_err(database_error("write"))?;
-        if durability == Durability::Durable {
-            self.sync()?;
-        }
+        with_timer_slack(|| {
+            self.db.apply_batch(batch).map_err(database_error("write"))?;
+            if durability == Durability::Durable { self.sync() } else { Ok(()) }
+        })?;
         if matters { self.export(*generation) } else { Ok(()) }
     }
 }
@@ -216,7 +216,8 @@ fn remove_unfinished_snapshots(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Threads made within inherit a timer slack of an hour, so that idle ones let the device sleep.
-/// They are still woken at once when there is work.
+/// They are still woken at once when there is work. sled makes them whenever it first needs them:
+/// so every call that may is within.
 fn with_timer_slack<T>(open: impl FnOnce() -> T) -> T {
     let before = rustix::thread::current_timer_slack().unwrap_or(50_000);
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(SLACK_NS));
