@@ -25,7 +25,7 @@ use crate::cgroup::{CgroupError, Group, Kernel};
 use crate::launch::{Launch, User};
 use crate::program::{self, ProgramError};
 use crate::record::{self, RecordError, State};
-use crate::seccomp::{Filters, SeccompError};
+use crate::seccomp::{Filter, SeccompError};
 use crate::sys::{self, Forked};
 use crate::{failure, process, spec};
 
@@ -136,7 +136,7 @@ pub fn exec(run_dir: &Path, wanted: &Exec) -> Result<Ended, ExecError> {
     let group = Group::at(&Kernel::probe()?, &launch.cgroup);
     let target = group.clone_target()?;
     let job = Job {
-        filters: Filters::new(launch.seccomp, &launch.capabilities)?,
+        filter: Filter::new(launch.seccomp, &launch.capabilities)?,
         capabilities: capability_set(&launch.capabilities)?,
         join: target.is_none().then_some(&group),
         init: init.as_fd(),
@@ -164,7 +164,7 @@ pub fn exec(run_dir: &Path, wanted: &Exec) -> Result<Ended, ExecError> {
 }
 
 struct Job<'a> {
-    filters: Filters,
+    filter: Filter,
     capabilities: CapabilitySet,
     join: Option<&'a Group>,
     init: BorrowedFd<'a>,
@@ -203,7 +203,7 @@ impl Job<'_> {
         }
         let name = self.wanted.args.first().map_or("", String::as_str);
         let path = program::find(name, &env)?;
-        Ok(program::become_program(&path, &self.wanted.args, &env, &self.filters)?)
+        Ok(program::become_program(&path, &self.wanted.args, &env, &self.filter)?)
     }
 }
 

@@ -139,7 +139,11 @@ fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
         started_at_ms: process::now_ms(),
     };
     record::write(run_dir, record::STATE, &state)?;
-    build::let_go(run_dir).map_err(system("start the container"))?;
+    match build::let_go(run_dir) {
+        // Killed before it began is an end like any other: the wait role records it.
+        Err(_) if container.has_ended() => {}
+        done => done.map_err(system("start the container"))?,
+    }
     container.await_program(deadline)?;
     become_wait_role(run_dir, lock, container)
 }
@@ -252,6 +256,14 @@ fn create(
 }
 
 impl Container {
+    fn has_ended(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        // The socket is closed a moment before the process counts as ended.
+        let moment = Timespec { tv_sec: 1, tv_nsec: 0 };
+        poll(&mut fds, Some(&moment)).is_ok_and(|ready| ready > 0)
+    }
+
     /// Returns once the program runs, or the reason why it does not.
     fn await_program(&mut self, deadline: Instant) -> Result<(), MonitorError> {
         let Some(text) = receive(&self.program, deadline, "starting the program")? else {

@@ -101,6 +101,7 @@ impl Wait {
         set.add(Signal::SIGTERM);
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
             .map_err(system("receive signals"))?;
+        sys::forget_code();
         let status = loop {
             // First, as children may have ended before this role began.
             if let Some(status) = self.reap() {
