@@ -25,6 +25,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, set_child_subreaper, setsid, wait};
 
 mod build;
+mod complaints;
 mod log;
 mod waiting;
 
@@ -211,6 +212,7 @@ fn create(
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(system("make a pipe"));
     let (built, built_w) = pipe()?;
     let (program, program_w) = pipe()?;
+    let (complaints, complaints_w) = pipe()?;
     let (stdout, stdout_w) = pipe()?;
     let (stderr, stderr_w) = pipe()?;
     let devices_enforced = group.restrict_devices()?;
@@ -218,12 +220,13 @@ fn create(
     match sys::fork(target.as_ref().map(AsFd::as_fd)).map_err(system("fork the builder"))? {
         Forked::Child => {
             // Init must not hold the lock after this process; nor may the builder read the pipes.
-            let must_close = [lock, built.as_fd(), program.as_fd()];
+            let must_close = [lock, built.as_fd(), program.as_fd(), complaints.as_fd()];
+            complaints::collect_into(complaints_w);
             let job = build::Job { run_dir, launch, stdout: stdout_w, stderr: stderr_w };
             build::main(job, group, target.is_none(), built_w, program_w, &must_close)
         }
         Forked::Parent(builder) => {
-            drop((built_w, program_w, stdout_w, stderr_w));
+            drop((built_w, program_w, complaints_w, stdout_w, stderr_w));
             let report = receive(&built, deadline, "making the container");
             let report = report.map(|text| text.and_then(|text| serde_json::from_str(&text).ok()));
             let init = match report {
@@ -236,6 +239,9 @@ fn create(
                     {
                         return Err(first_hand);
                     }
+                    let complaint = complaints::first(&complaints);
+                    let complaint = complaint.map(|text| format!(": {text}")).unwrap_or_default();
+                    let message = format!("{message}{complaint}");
                     return Err(MonitorError::Reported { operation, message, errno });
                 }
                 other => {

@@ -133,7 +133,7 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     nix::unistd::setgroups(&[]).map_err(system("leave the groups of root"))?;
     sys::unshare_mounts().map_err(system("take a mount namespace"))?;
     let root = rootfs::assemble(job.run_dir, job.launch)?;
-    rootfs::hide_cgroups()?;
+    rootfs::hide_cgroups(job.run_dir)?;
     let filter = Filter::new(job.launch.seccomp, &job.launch.capabilities)?;
     let config = job.run_dir.join("config.json");
     let spec = spec::spec(job.launch, &root).to_string();
