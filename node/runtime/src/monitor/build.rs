@@ -27,7 +27,7 @@ use crate::cgroup::{CgroupError, Group};
 use crate::launch::Launch;
 use crate::program::{self, ProgramError};
 use crate::rootfs::{self, RootfsError};
-use crate::seccomp::{Filters, SeccompError};
+use crate::seccomp::{Filter, SeccompError};
 use crate::{failure, record, spec, sys};
 
 /// Longer messages are cut; a pipe takes this much at once.
@@ -133,8 +133,8 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     nix::unistd::setgroups(&[]).map_err(system("leave the groups of root"))?;
     sys::unshare_mounts().map_err(system("take a mount namespace"))?;
     let root = rootfs::assemble(job.run_dir, job.launch)?;
-    rootfs::hide_cgroups()?;
-    let filters = Filters::new(job.launch.seccomp, &job.launch.capabilities)?;
+    rootfs::hide_cgroups(job.run_dir)?;
+    let filter = Filter::new(job.launch.seccomp, &job.launch.capabilities)?;
     let config = job.run_dir.join("config.json");
     let spec = spec::spec(job.launch, &root).to_string();
     std::fs::write(&config, spec).map_err(system("write the container's config.json"))?;
@@ -143,7 +143,7 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     std::fs::create_dir_all(&oci).map_err(system("make libcontainer's folder"))?;
     let container = ContainerBuilder::new(CONTAINER.to_owned(), SyscallType::Linux)
         .with_executor(Program {
-            filters,
+            filter,
             args: job.launch.args.clone(),
             env: spec::environment(job.launch),
             report_to: program,
@@ -192,7 +192,7 @@ fn send(to: BorrowedFd<'_>, mut report: Report) {
 /// Puts the filter in force and starts the program, in the container's first process.
 #[derive(Clone)]
 struct Program {
-    filters: Filters,
+    filter: Filter,
     args: Vec<String>,
     env: Vec<String>,
     /// Closed by the kernel when the program starts.
@@ -228,7 +228,7 @@ impl Executor for Program {
     fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
         let outcome = self
             .find()
-            .and_then(|path| program::become_program(&path, &self.args, &self.env, &self.filters));
+            .and_then(|path| program::become_program(&path, &self.args, &self.env, &self.filter));
         match outcome {
             Ok(never) => match never {},
             Err(error) => Err(ExecutorError::Other(self.tell(&error))),
