@@ -1,2 +1,33 @@
-//! Skerry.
-fn main() {}
+//! `skerry`: the node, its monitors and its command line in one program.
+//!
+//! Only decides which of them this process is. A monitor and its relatives are told by the first
+//! word before anything else is set up, since they must stay small and single-threaded. Everything
+//! else is a verb of the command line: go on in `cli.rs`, or in `node.rs` for the node process.
+
+use std::process::ExitCode;
+
+mod api;
+mod cli;
+mod client;
+mod clock;
+mod config;
+mod containers;
+mod http;
+mod identity;
+mod inbox;
+mod ledger;
+mod link;
+mod node;
+mod outbox;
+mod probe;
+mod readable;
+mod reconciler;
+mod reporter;
+mod store;
+mod wake;
+
+fn main() -> ExitCode {
+    skerry_runtime::monitor::dispatch(std::env::args_os())
+        .or_else(|| cli::probe(std::env::args_os()))
+        .unwrap_or_else(cli::main)
+}

@@ -1,2 +1,29 @@
-//! Skerry.
-fn main() {}
+//! `skerry-fleet`: the operator's tool.
+//!
+//! It keeps the keys, signs documents, publishes them, and shows what the nodes say of themselves.
+//! It never runs on a node and imports nothing of one; what both know is in `skerry-core`. One file
+//! for each verb; all that is kept is in [`workspace`]. Start with `sign.rs`.
+
+mod broker;
+mod cli;
+mod demo;
+mod files;
+mod init;
+mod judge;
+mod keys;
+mod live;
+mod nodes;
+mod output;
+mod publish;
+mod release;
+mod sign;
+mod status;
+mod table;
+#[cfg(test)]
+mod testing;
+mod watch;
+mod workspace;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -4,4 +4,18 @@
 //! `clippy.toml` beside this crate forbids the calls that would break that. The device binary
 //! (crate `skerry`) carries out what is decided here.
 
+pub mod accept;
+pub mod agent;
+pub mod bundle;
+pub mod desired;
+pub mod document;
+pub mod health;
 pub mod ids;
+pub mod memory;
+pub mod observed;
+pub mod plan;
+pub mod report;
+pub mod restart;
+pub mod time;
+pub mod trust;
+pub mod units;

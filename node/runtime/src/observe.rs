@@ -61,11 +61,14 @@ pub enum Observation {
 pub fn observe(run_dir: &Path) -> Result<Observation, ObserveError> {
     // The lock first: a monitor that ends after this look has left its record by then.
     let monitor_lives = monitor_lives(run_dir)?;
-    if let Some(exit) = record::read(run_dir, record::EXIT)? {
-        return Ok(Observation::Exited(exit));
-    }
-    if let Some(failure) = record::read(run_dir, record::FAILED)? {
-        return Ok(Observation::Failed(failure));
+    // And what it says of the end counts when it is gone: until then it still cleans up.
+    if !monitor_lives {
+        if let Some(exit) = record::read(run_dir, record::EXIT)? {
+            return Ok(Observation::Exited(exit));
+        }
+        if let Some(failure) = record::read(run_dir, record::FAILED)? {
+            return Ok(Observation::Failed(failure));
+        }
     }
     let state: Option<State> = record::read(run_dir, record::STATE)?;
     let launched = std::fs::metadata(run_dir.join(record::LAUNCH)).and_then(|m| m.modified());

@@ -1,0 +1,113 @@
+//! The command line: its grammar, and which file carries out which verb.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::{Overrides, Workspace};
+use crate::{broker, demo, init, nodes, output, publish, sign, status, watch};
+
+const EXAMPLES: &str = "\
+Examples:
+  skerry-fleet init --broker mqtt://broker.example:1883
+  skerry-fleet nodes add box-1 3b6a…                 (from 'skerry status' on the node)
+  skerry-fleet sign -f agents.yaml --node box-1
+  skerry-fleet publish --node box-1 --wait 60s
+  skerry-fleet status
+
+'skerry-fleet VERB --help' says more of each verb.";
+
+/// Signs what a fleet of Skerry nodes must run, sends it, and shows what became of it
+#[derive(Debug, Parser)]
+#[command(name = "skerry-fleet", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(disable_help_subcommand = true, subcommand_value_name = "VERB")]
+#[command(subcommand_help_heading = "Verbs")]
+struct Cli {
+    /// The workspace: keys, documents, nodes; ./fleet by default
+    #[arg(long, global = true, value_name = "DIR", env = "SKERRY_FLEET_DIR")]
+    #[arg(help_heading = "Global options", hide_env_values = true)]
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a workspace: keys, and the root that nodes are given
+    Init(init::InitArgs),
+    /// Sign the agents of a file as the next document of a node or a group
+    Sign(sign::SignArgs),
+    /// Sign the documents as they are anew, before their metadata expires
+    Refresh,
+    /// Send the signed document of a node or a group
+    Publish(publish::PublishArgs),
+    /// Keep the nodes' public keys, by which their reports are recognised
+    #[command(subcommand)]
+    Nodes(nodes::NodesVerb),
+    /// Show what all nodes last said of themselves
+    Status(status::StatusArgs),
+    /// Show changes as they happen, until interrupted
+    Watch,
+    /// Run a small broker on this machine
+    Broker(broker::BrokerArgs),
+    /// Show the whole of Skerry at work on this machine, and clean up; needs root
+    Demo(demo::DemoArgs),
+}
+
+/// Reads the command line, does what it says, and returns the exit code.
+pub fn main() -> ExitCode {
+    // Ends the process itself on `--help` (0) and on wrong usage (2).
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => output::tell(&error),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot set up input and output")?;
+    let dir = cli.dir.unwrap_or_else(|| PathBuf::from("fleet"));
+    let open = || Workspace::open(&dir, &cli.overrides);
+    match cli.verb {
+        Verb::Init(args) => init::init(&dir, &cli.overrides, &args)?,
+        Verb::Sign(args) => sign::sign(&open()?, &args)?,
+        Verb::Refresh => sign::refresh(&open()?)?,
+        Verb::Nodes(verb) => nodes::nodes(&open()?, &verb)?,
+        Verb::Publish(args) => return runtime.block_on(publish::publish(&open()?, &args)),
+        Verb::Status(args) => runtime.block_on(status::status(&open()?, &args))?,
+        Verb::Watch => runtime.block_on(watch::watch(&open()?))?,
+        Verb::Broker(args) => runtime.block_on(broker::run(&args))?,
+        Verb::Demo(args) => return runtime.block_on(demo::demo(&args)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_audience_is_one_node_or_one_group() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' ')).map(drop);
+        assert!(parse("skerry-fleet sign -f a.yaml --node box-1").is_ok());
+        assert!(parse("skerry-fleet sign -f a.yaml --group all --dir x").is_ok());
+        assert!(parse("skerry-fleet sign -f a.yaml --node box-1 --group all").is_err());
+        assert!(parse("skerry-fleet sign -f a.yaml").is_err());
+        assert!(parse("skerry-fleet publish --node box-1 --wait 60s").is_ok());
+        assert!(parse("skerry-fleet publish x.bundle --node box-1").is_err());
+        assert!(parse("skerry-fleet publish --node Box_1").is_err());
+    }
+}

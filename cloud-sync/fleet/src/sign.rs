@@ -1,0 +1,200 @@
+//! `skerry-fleet sign` and `refresh`: makes the next document of a node or a group.
+//!
+//! Decides whether a file of agents can become that document, keeps it, and writes the bundle, which
+//! goes to the broker ([`crate::publish`]) or onto a stick. It never talks to anybody.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Deserialize;
+use skerry_core::agent::AgentSpec;
+use skerry_core::agent::SpecError;
+use skerry_core::bundle::Address;
+use skerry_core::document::{ApiVersion, Document};
+use skerry_core::ids::{GroupName, NodeName};
+
+use crate::files::{self, Readers};
+use crate::output;
+use crate::release::{self, Ready};
+use crate::workspace::Workspace;
+
+/// Whom a document is for.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct Audience {
+    /// One node
+    #[arg(long, value_name = "NAME")]
+    node: Option<NodeName>,
+    /// All nodes of a group
+    #[arg(long, value_name = "NAME")]
+    group: Option<GroupName>,
+}
+
+impl Audience {
+    fn address(&self) -> Option<Address> {
+        let node = self.node.clone().map(Address::Node);
+        node.or_else(|| self.group.clone().map(Address::Group))
+    }
+}
+
+/// Signs the agents of a file as the next document of a node or a group
+#[derive(Debug, Clone, Args)]
+pub struct SignArgs {
+    /// The agents, in YAML or JSON: a list below 'agents'
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    audience: Audience,
+    /// The document's version; one more than the last by default
+    #[arg(long, value_name = "N")]
+    version: Option<u64>,
+    /// Also write the bundle to a file, for a USB stick or to publish it later
+    #[arg(short, long, value_name = "FILE.bundle")]
+    output: Option<PathBuf>,
+}
+
+/// Why a file did not become a document.
+#[derive(Debug, thiserror::Error)]
+pub enum SignRefusal {
+    /// It cannot be understood.
+    #[error("{file}: {path}: {problem}")]
+    Parse {
+        /// The file.
+        file: PathBuf,
+        /// Where in it, such as `agents[1].image`.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// It can be understood, and not be followed.
+    #[error("{file}: {source}")]
+    Spec {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        source: SpecError,
+    },
+    /// Nodes would refuse the version.
+    #[error(
+        "version {offered} is not newer than version {last}, the last one signed for {address}; nodes would refuse it"
+    )]
+    Version {
+        /// The version asked for.
+        offered: u64,
+        /// The last one.
+        last: u64,
+        /// Whose.
+        address: Address,
+    },
+}
+
+/// What is read: the part of a document that people write.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AgentsFile {
+    #[serde(default)]
+    #[expect(dead_code, reason = "read only to be checked")]
+    api_version: Option<ApiVersion>,
+    agents: Vec<AgentSpec>,
+}
+
+/// Signs the next document of an audience, and says what came of it.
+pub fn sign(workspace: &Workspace, args: &SignArgs) -> anyhow::Result<()> {
+    let Some(address) = args.audience.address() else { return Ok(()) };
+    let agents = parse(&args.file, &files::read_text(&args.file)?)?;
+    let _lock = workspace.lock()?;
+    let version = next_version(workspace, &address, args.version)?;
+    let count = agents.len();
+    let ready = sign_document(workspace, &address, version, agents, &args.file)?;
+    output::line(&format!(
+        "signed document {version} for {address}: {count} agents, {}, release {}",
+        ready.digest, ready.release
+    ))?;
+    match &args.output {
+        Some(path) => {
+            files::write(path, &ready.bytes, Readers::All)?;
+            output::line(&format!("wrote {} ({} bytes)", path.display(), ready.bytes.len()))
+        }
+        None => output::line(&format!("next: skerry-fleet publish {}", option(&address))),
+    }
+}
+
+/// Signs all documents anew, as they are.
+pub fn refresh(workspace: &Workspace) -> anyhow::Result<()> {
+    let _lock = workspace.lock()?;
+    let documents = workspace.documents()?;
+    let version = release::next(workspace, Timestamp::now())?;
+    output::line(&format!(
+        "signed release {version}: {} documents, as they were",
+        documents.len()
+    ))?;
+    for address in documents.keys() {
+        output::line(&format!("next: skerry-fleet publish {}", option(address)))?;
+    }
+    Ok(())
+}
+
+/// Makes a document of these agents, whatever its version, keeps it, and releases it.
+pub fn sign_document(
+    workspace: &Workspace,
+    address: &Address,
+    version: u64,
+    agents: Vec<AgentSpec>,
+    file: &Path,
+) -> anyhow::Result<Ready> {
+    let document =
+        Document { api_version: ApiVersion::V1, version, audience: address.clone(), agents };
+    document.check().map_err(|source| SignRefusal::Spec { file: file.to_owned(), source })?;
+    let text = serde_json::to_string(&document)?;
+    workspace.put_document(address, &text)?;
+    let now = Timestamp::now();
+    release::next(workspace, now)?;
+    Ok(release::bundle(workspace, address, now)?)
+}
+
+fn next_version(
+    workspace: &Workspace,
+    address: &Address,
+    wanted: Option<u64>,
+) -> anyhow::Result<u64> {
+    let last = release::document(workspace, address)?.map_or(0, |(document, _)| document.version);
+    match wanted {
+        None => Ok(last + 1),
+        Some(wanted) if wanted > last => Ok(wanted),
+        Some(offered) => {
+            Err(SignRefusal::Version { offered, last, address: address.clone() }.into())
+        }
+    }
+}
+
+fn option(address: &Address) -> String {
+    match address {
+        Address::Node(name) => format!("--node {name}"),
+        Address::Group(name) => format!("--group {name}"),
+    }
+}
+
+/// The agents of a file, in YAML or in JSON, which is a part of YAML.
+pub fn parse(file: &Path, text: &str) -> Result<Vec<AgentSpec>, SignRefusal> {
+    let mut path = String::new();
+    let options = serde_saphyr::options! { with_snippet: false };
+    let read: Result<AgentsFile, _> =
+        serde_saphyr::with_deserializer_from_str_with_options(text, options, |document| {
+            serde_path_to_error::deserialize(document).map_err(|error| {
+                path = error.path().to_string();
+                error.into_inner()
+            })
+        });
+    match read {
+        Ok(AgentsFile { agents, .. }) => Ok(agents),
+        Err(error) => {
+            let problem = error.to_string().lines().next().unwrap_or_default().to_owned();
+            let path = if path.is_empty() { ".".to_owned() } else { path };
+            Err(SignRefusal::Parse { file: file.to_owned(), path, problem })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! One row for each node, from what was heard. Pure. What nobody signed is never shown as if it had been.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use skerry_core::ids::{Digest, NodeName};
+use skerry_core::plan::{State, Status};
+use skerry_core::report::{RefusedDocument, Report};
+use skerry_core::trust::PublicKey;
+
+use crate::judge::{self, Judged};
+use crate::live::{Kind, Said};
+use crate::table::{NOTHING, table};
+
+/// What a signature is worth, in a word or two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Signature {
+    /// The node's own.
+    #[serde(rename = "ok")]
+    Ok,
+    /// The node's key is not kept here.
+    #[serde(rename = "unknown key")]
+    UnknownKey,
+    /// Not the node's.
+    #[serde(rename = "BAD")]
+    Bad,
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// Its name.
+    pub node: String,
+    /// Whether it is there, by its last signed word or will.
+    pub online: Option<bool>,
+    /// What its report's signature is worth; nothing if there is no report.
+    pub signature: Option<Signature>,
+    /// The version in force.
+    pub document: Option<u64>,
+    /// The digest of the document in force.
+    pub document_digest: Option<Digest>,
+    /// Agents that run.
+    pub running: Option<usize>,
+    /// All agents.
+    pub total: Option<usize>,
+    /// How old the report is, by this clock and the node's, in milliseconds.
+    pub age_ms: Option<i64>,
+    /// Its refusals, newest last.
+    pub refused: Vec<RefusedDocument>,
+    /// Its agents, by name.
+    pub agents: BTreeMap<String, Status>,
+    /// What there is to say: why it cannot be trusted, or the last refusal.
+    pub note: Option<String>,
+}
+
+/// One row for each node that is known or heard, by name.
+pub fn rows(said: &[Said], keys: &BTreeMap<NodeName, PublicKey>, now_ms: i64) -> Vec<Row> {
+    let mut rows: BTreeMap<String, Row> =
+        keys.keys().map(|name| (name.to_string(), silent(name.as_str()))).collect();
+    for said in said {
+        let row = rows.entry(said.node.clone()).or_insert_with(|| silent(&said.node));
+        match said.kind {
+            Kind::Presence => row.online = judge::online(&said.node, &said.payload, keys),
+            Kind::Report => {
+                let online = row.online;
+                *row = Row { online, ..heard(said, keys, now_ms) };
+            }
+        }
+    }
+    rows.into_values().collect()
+}
+
+fn silent(node: &str) -> Row {
+    Row {
+        node: node.to_owned(),
+        online: None,
+        signature: None,
+        document: None,
+        document_digest: None,
+        running: None,
+        total: None,
+        age_ms: None,
+        refused: Vec::new(),
+        agents: BTreeMap::new(),
+        note: Some("no report yet".to_owned()),
+    }
+}
+
+fn heard(said: &Said, keys: &BTreeMap<NodeName, PublicKey>, now_ms: i64) -> Row {
+    let (signature, note) = match judge::report(&said.node, &said.payload, keys) {
+        Judged::Signed(report) => return signed(*report, now_ms),
+        Judged::UnknownKey => (
+            Signature::UnknownKey,
+            format!("its report is not trusted; do: skerry-fleet nodes add {} KEY", said.node),
+        ),
+        Judged::Bad(why) => (Signature::Bad, format!("its report is not trusted: {why}")),
+    };
+    Row { signature: Some(signature), note: Some(note), ..silent(&said.node) }
+}
+
+fn signed(report: Report, now_ms: i64) -> Row {
+    let running = report.agents.values().filter(|status| status.state == State::Running).count();
+    let clash = report.clashes.first().map(|name| {
+        format!("agent {name} is not the fleet's: a local agent on the node has its name")
+    });
+    let refusal = report.refused.last().map(|last| {
+        let times = if last.count > 1 { format!(" ({} times)", last.count) } else { String::new() };
+        format!("last refusal{times}: {}", last.reason)
+    });
+    Row {
+        node: report.node.to_string(),
+        online: None,
+        signature: Some(Signature::Ok),
+        document: report.document.as_ref().map(|document| document.version),
+        document_digest: report.document.as_ref().map(|document| document.digest),
+        running: Some(running),
+        total: Some(report.agents.len()),
+        age_ms: Some(now_ms.saturating_sub(report.at_ms)),
+        refused: report.refused,
+        agents: report.agents.into_iter().map(|(name, s)| (name.to_string(), s)).collect(),
+        note: clash.or(refusal),
+    }
+}
+
+/// The rows for people.
+pub fn text(rows: &[Row]) -> String {
+    let headers = ["NODE", "ONLINE", "DOCUMENT", "AGENTS", "REPORT AGE", "SIGNATURE", "NOTE"];
+    let cells: Vec<_> = rows.iter().map(cells).collect();
+    table(&headers, &cells)
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let nothing = || NOTHING.to_owned();
+    vec![
+        row.node.clone(),
+        row.online.map_or_else(nothing, |online| if online { "yes" } else { "no" }.to_owned()),
+        row.document.map_or_else(nothing, |version| version.to_string()),
+        row.running.zip(row.total).map_or_else(nothing, |(some, all)| format!("{some}/{all}")),
+        row.age_ms.map_or_else(nothing, age),
+        row.signature.map_or_else(nothing, |signature| {
+            match signature {
+                Signature::Ok => "ok",
+                Signature::UnknownKey => "unknown key",
+                Signature::Bad => "BAD",
+            }
+            .to_owned()
+        }),
+        row.note.clone().unwrap_or_else(nothing),
+    ]
+}
+
+/// How long ago, in the largest unit that fits. A node's clock may be wrong, and it shows.
+fn age(ms: i64) -> String {
+    match ms / 1000 {
+        ..-5 => "in the future".to_owned(),
+        -5..60 => format!("{}s", (ms / 1000).max(0)),
+        seconds @ 60..7200 => format!("{}m", seconds / 60),
+        seconds @ 7200..172_800 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests;

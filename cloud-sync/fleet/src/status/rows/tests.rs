@@ -1,0 +1,80 @@
+use super::*;
+use crate::testing::{Node, in_force, refusal, report, spec, status};
+use skerry_core::report::Presence;
+
+const NOW: i64 = 1_000_000 + 90_000;
+
+fn keys(nodes: &[&Node]) -> BTreeMap<NodeName, PublicKey> {
+    nodes.iter().map(|node| (node.name.clone(), node.public())).collect()
+}
+
+fn busy(node: &Node) -> Report {
+    let mut report = report(&node.name);
+    report.document = in_force(4, Digest::of(b"document"));
+    for (name, state) in [("a", State::Running), ("b", State::BackOff)] {
+        let spec = spec(name);
+        report.agents.insert(spec.name.clone(), status(&spec, state, None));
+    }
+    report.refused = vec![refusal(b"x", "version 1 is older than version 4", 2)];
+    report
+}
+
+#[test]
+fn a_signed_report_fills_its_row() {
+    let node = Node::new("box-1", 1);
+    let presence = Presence { node: node.name.clone(), online: true, boot_id: String::new() };
+    let online = Said {
+        node: node.name.to_string(),
+        kind: Kind::Presence,
+        payload: node.seal(&presence).into(),
+    };
+    for said in [[online.clone(), node.says(&busy(&node))], [node.says(&busy(&node)), online]] {
+        let rows = rows(&said, &keys(&[&node]), NOW);
+        assert_eq!(
+            text(&rows),
+            "NODE   ONLINE  DOCUMENT  AGENTS  REPORT AGE  SIGNATURE  NOTE\n\
+             box-1  yes     4         1/2     1m          ok         \
+             last refusal (2 times): version 1 is older than version 4"
+        );
+    }
+}
+
+#[test]
+fn nothing_of_an_unsigned_report_is_shown() {
+    let (known, forger, stranger) =
+        (Node::new("box-1", 1), Node::new("box-1", 2), Node::new("box-2", 3));
+    let said = [forger.says(&busy(&known)), stranger.says(&busy(&stranger))];
+    let rows = rows(&said, &keys(&[&known]), NOW);
+    let shown: Vec<_> =
+        rows.iter().map(|r| (r.signature, r.document, r.running, r.online)).collect();
+    assert_eq!(
+        shown,
+        [(Some(Signature::Bad), None, None, None), (Some(Signature::UnknownKey), None, None, None)]
+    );
+    assert!(rows.iter().all(|row| row.agents.is_empty() && row.refused.is_empty()));
+    let note = rows[1].note.as_deref().unwrap();
+    assert!(note.contains("skerry-fleet nodes add box-2"), "{note}");
+}
+
+#[test]
+fn a_known_node_that_never_spoke_is_shown_too() {
+    let rows = rows(&[], &keys(&[&Node::new("box-1", 1)]), NOW);
+    assert!(
+        text(&rows)
+            .ends_with("box-1  -       -         -       -           -          no report yet")
+    );
+}
+
+#[test]
+fn ages_are_told_in_the_unit_that_fits() {
+    for (ms, expected) in [
+        (-60_000, "in the future"),
+        (-2_000, "0s"),
+        (59_999, "59s"),
+        (60_000, "1m"),
+        (7_200_000, "2h"),
+        (200_000_000, "2d"),
+    ] {
+        assert_eq!(age(ms), expected);
+    }
+}

@@ -1,0 +1,375 @@
+//! The workspace: one folder with everything that an operator keeps.
+//!
+//! ```text
+//! fleet.toml                 broker, tenant, how long signatures hold
+//! keys/ROLE.key              private keys of root, targets, snapshot and timestamp
+//! root.json                  the newest root: what a node is given as trust.root
+//! roots/N.root.json          every root there ever was
+//! metadata/ROLE.json         the newest targets, snapshot and timestamp
+//! documents/KIND-NAME.json   the newest document of each node and group
+//! nodes/NAME.pub             the nodes' public keys
+//! ```
+//! It reads and writes files, and decides nothing about documents; next: [`crate::release`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use skerry_core::bundle::Address;
+use skerry_core::ids::{IdError, NodeName};
+use skerry_core::trust::sign::{SignedRelease, SigningKey};
+use skerry_core::trust::{KeyError, PublicKey, Role};
+use skerry_sync::config::Span;
+
+use crate::files::{self, FileError, Lock, Readers};
+use crate::keys::{self, KeysError};
+
+/// The roles, in the order in which people think of them.
+pub const ROLES: [Role; 4] = [Role::Root, Role::Targets, Role::Snapshot, Role::Timestamp];
+const SETTINGS: &str = "fleet.toml";
+
+/// What the command line may say instead of `fleet.toml`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Overrides {
+    /// The broker, such as mqtt://127.0.0.1:1883; as in fleet.toml by default
+    #[arg(long, global = true, value_name = "URL", env = "SKERRY_BROKER")]
+    #[arg(help_heading = "Global options", hide_env_values = true)]
+    pub broker: Option<String>,
+    /// The tenant; as in fleet.toml by default
+    #[arg(long, global = true, value_name = "NAME", env = "SKERRY_TENANT")]
+    #[arg(help_heading = "Global options", hide_env_values = true)]
+    pub tenant: Option<String>,
+}
+
+/// Why a workspace cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    /// There is none.
+    #[error("{dir} is no workspace; make one with: skerry-fleet init --dir {dir}", dir = .0.display())]
+    Missing(PathBuf),
+    /// There is one already.
+    #[error("{dir} is a workspace already, and its keys would be lost; choose another --dir", dir = .0.display())]
+    Exists(PathBuf),
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A private key cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The settings are wrong.
+    #[error("{path}: {source}")]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        source: Box<toml::de::Error>,
+    },
+    /// A node's key file holds something else.
+    #[error("{path}: {source}")]
+    NodeKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: KeyError,
+    },
+    /// A file's name names nobody.
+    #[error("{path}: {source}")]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: IdError,
+    },
+}
+
+/// What `fleet.toml` says.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// How the broker is reached.
+    pub broker: skerry_sync::Config,
+    /// How long signatures hold.
+    #[serde(default)]
+    pub expiry: Expiry,
+}
+
+/// How long a signature of each role holds.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Expiry {
+    /// The root.
+    pub root: Span,
+    /// The targets.
+    pub targets: Span,
+    /// The snapshot.
+    pub snapshot: Span,
+    /// The timestamp.
+    pub timestamp: Span,
+}
+
+const DAY: u64 = 24 * 3600;
+
+impl Default for Expiry {
+    fn default() -> Self {
+        Self {
+            root: Span::from_secs(365 * DAY),
+            targets: Span::from_secs(90 * DAY),
+            snapshot: Span::from_secs(30 * DAY),
+            timestamp: Span::from_secs(30 * DAY),
+        }
+    }
+}
+
+impl Expiry {
+    fn to_toml(self) -> String {
+        let Self { root, targets, snapshot, timestamp } = self;
+        let lines = [("root", root), ("targets", targets), ("snapshot", snapshot)];
+        let lines = lines.into_iter().chain([("timestamp", timestamp)]);
+        lines.map(|(name, span)| format!("{name} = \"{}\"\n", in_days(span))).collect()
+    }
+}
+
+/// A time in whole days, where it is one.
+fn in_days(span: Span) -> String {
+    let whole = span.duration();
+    let days = whole.as_secs() / DAY;
+    if whole == std::time::Duration::from_secs(days * DAY) {
+        format!("{days}d")
+    } else {
+        span.to_string()
+    }
+}
+
+/// An open workspace.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    dir: PathBuf,
+    settings: Settings,
+}
+
+impl Workspace {
+    /// Opens a workspace, and lays what the command line says over its settings.
+    ///
+    /// # Errors
+    /// There is none, or its settings are wrong.
+    pub fn open(dir: &Path, overrides: &Overrides) -> Result<Self, WorkspaceError> {
+        let path = dir.join(SETTINGS);
+        let text =
+            files::read_if_there(&path)?.ok_or_else(|| WorkspaceError::Missing(dir.to_owned()))?;
+        let mut settings: Settings = toml::from_str(&text)
+            .map_err(|source| WorkspaceError::Settings { path, source: Box::new(source) })?;
+        if let Some(url) = &overrides.broker {
+            settings.broker.url.clone_from(url);
+        }
+        if let Some(tenant) = &overrides.tenant {
+            settings.broker.tenant.clone_from(tenant);
+        }
+        let broker = &mut settings.broker;
+        let named = [
+            &mut broker.password_file,
+            &mut broker.ca_file,
+            &mut broker.cert_file,
+            &mut broker.key_file,
+        ];
+        for path in named.into_iter().flatten() {
+            *path = dir.join(&*path);
+        }
+        Ok(Self { dir: dir.to_owned(), settings })
+    }
+
+    /// Makes the folders, keys and settings of a new workspace. The settings come last: a folder
+    /// without them is none yet.
+    ///
+    /// # Errors
+    /// There is one already, or the file system refused.
+    pub fn create(
+        dir: &Path,
+        overrides: &Overrides,
+        expiry: Expiry,
+    ) -> Result<Self, WorkspaceError> {
+        let key = |role: Role| dir.join("keys").join(format!("{role}.key"));
+        if dir.join(SETTINGS).exists() || ROLES.iter().any(|role| key(*role).exists()) {
+            return Err(WorkspaceError::Exists(dir.to_owned()));
+        }
+        for folder in ["", "roots", "metadata", "documents", "nodes"] {
+            files::make_folder(&dir.join(folder), Readers::All)?;
+        }
+        files::make_folder(&dir.join("keys"), Readers::Owner)?;
+        for role in ROLES {
+            keys::write(&key(role), &keys::make()?)?;
+        }
+        let url = overrides.broker.as_deref().unwrap_or("mqtt://127.0.0.1:1883");
+        let tenant = overrides.tenant.as_deref().unwrap_or("default");
+        let settings = format!(
+            "# The settings of this fleet. [broker] takes the same keys as in a node's configuration:\n\
+             # username, password_file, and for mqtts:// ca_file, cert_file and key_file.\n\
+             [broker]\nurl = {}\ntenant = {}\n\n\
+             # How long signatures hold; sign or refresh before they end.\n[expiry]\n{}",
+            quoted(url),
+            quoted(tenant),
+            expiry.to_toml(),
+        );
+        files::write(&dir.join(SETTINGS), settings.as_bytes(), Readers::All)?;
+        Self::open(dir, overrides)
+    }
+
+    /// How the broker is reached.
+    pub fn broker(&self) -> &skerry_sync::Config {
+        &self.settings.broker
+    }
+
+    /// How long signatures hold.
+    pub fn expiry(&self) -> Expiry {
+        self.settings.expiry
+    }
+
+    /// Keeps other processes from changing the workspace meanwhile.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub fn lock(&self) -> Result<Lock, WorkspaceError> {
+        Ok(files::lock(&self.dir.join(".lock"))?)
+    }
+
+    /// The private key of a role.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn key(&self, role: Role) -> Result<SigningKey, WorkspaceError> {
+        Ok(keys::read(&self.dir.join("keys").join(format!("{role}.key")))?)
+    }
+
+    /// Where the newest root is, to be given to nodes.
+    pub fn root_path(&self) -> PathBuf {
+        self.dir.join("root.json")
+    }
+
+    /// All roots, oldest first.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn roots(&self) -> Result<Vec<String>, WorkspaceError> {
+        let mut roots = Vec::new();
+        for version in 1_u64.. {
+            let path = self.dir.join(format!("roots/{version}.root.json"));
+            match files::read_if_there(&path)? {
+                Some(root) => roots.push(root),
+                None => break,
+            }
+        }
+        Ok(roots)
+    }
+
+    /// Keeps a new root.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub fn put_root(&self, version: u64, root: &str) -> Result<(), WorkspaceError> {
+        let path = self.dir.join(format!("roots/{version}.root.json"));
+        files::write(&path, root.as_bytes(), Readers::All)?;
+        Ok(files::write(&self.root_path(), root.as_bytes(), Readers::All)?)
+    }
+
+    /// The newest metadata, if anything was ever signed.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn release(&self) -> Result<Option<SignedRelease>, WorkspaceError> {
+        let read = |role: Role| files::read_if_there(&self.metadata_path(role));
+        let (timestamp, snapshot, targets) =
+            (read(Role::Timestamp)?, read(Role::Snapshot)?, read(Role::Targets)?);
+        Ok(timestamp
+            .zip(snapshot)
+            .zip(targets)
+            .map(|((timestamp, snapshot), targets)| SignedRelease { timestamp, snapshot, targets }))
+    }
+
+    /// Keeps new metadata. The timestamp comes last: it makes the others count.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub fn put_release(&self, release: &SignedRelease) -> Result<(), WorkspaceError> {
+        let SignedRelease { timestamp, snapshot, targets } = release;
+        for (role, text) in
+            [(Role::Targets, targets), (Role::Snapshot, snapshot), (Role::Timestamp, timestamp)]
+        {
+            files::write(&self.metadata_path(role), text.as_bytes(), Readers::All)?;
+        }
+        Ok(())
+    }
+
+    fn metadata_path(&self, role: Role) -> PathBuf {
+        self.dir.join("metadata").join(format!("{role}.json"))
+    }
+
+    /// The newest document of each audience.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn documents(&self) -> Result<BTreeMap<Address, String>, WorkspaceError> {
+        let folder = self.dir.join("documents");
+        let mut documents = BTreeMap::new();
+        for name in files::names(&folder)? {
+            let Some(stem) = name.strip_suffix(".json") else { continue };
+            let path = folder.join(&name);
+            let wrong = |source| WorkspaceError::Name { path: path.clone(), source };
+            let address = match stem.split_once('-') {
+                Some(("node", node)) => Address::Node(node.parse().map_err(wrong)?),
+                Some(("group", group)) => Address::Group(group.parse().map_err(wrong)?),
+                _ => continue,
+            };
+            documents.insert(address, files::read_text(&path)?);
+        }
+        Ok(documents)
+    }
+
+    /// Keeps the newest document of an audience.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub fn put_document(&self, address: &Address, text: &str) -> Result<(), WorkspaceError> {
+        let name = match address {
+            Address::Node(node) => format!("documents/node-{node}.json"),
+            Address::Group(group) => format!("documents/group-{group}.json"),
+        };
+        Ok(files::write(&self.dir.join(name), text.as_bytes(), Readers::All)?)
+    }
+
+    /// The public keys of the nodes.
+    ///
+    /// # Errors
+    /// One cannot be read, or holds no key.
+    pub fn nodes(&self) -> Result<BTreeMap<NodeName, PublicKey>, WorkspaceError> {
+        let folder = self.dir.join("nodes");
+        let mut nodes = BTreeMap::new();
+        for file in files::names(&folder)? {
+            let Some(stem) = file.strip_suffix(".pub") else { continue };
+            let path = folder.join(&file);
+            let text = files::read_text(&path)?;
+            let name = stem
+                .parse()
+                .map_err(|source| WorkspaceError::Name { path: path.clone(), source })?;
+            let key = PublicKey::from_hex(text.trim())
+                .map_err(|source| WorkspaceError::NodeKey { path, source })?;
+            nodes.insert(name, key);
+        }
+        Ok(nodes)
+    }
+
+    /// Keeps the public key of a node.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub fn put_node(&self, name: &NodeName, key: PublicKey) -> Result<(), WorkspaceError> {
+        let path = self.dir.join(format!("nodes/{name}.pub"));
+        Ok(files::write(&path, format!("{}\n", key.to_hex()).as_bytes(), Readers::All)?)
+    }
+}
+
+/// A TOML string; JSON's rules for strings are a part of TOML's.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::trust::tests::repository::*;
+use crate::trust::{Freshness, Role};
+
+fn audience(node: &str) -> Audience {
+    Audience { node: node.parse().unwrap(), groups: vec!["boxes".parse().unwrap()] }
+}
+
+fn box_17() -> Address {
+    Address::Node("box-17".parse().unwrap())
+}
+
+fn bundle_of(repo: &Repository, roots: Vec<String>) -> Bundle {
+    Bundle::new(roots, repo.release(), &box_17(), DOCUMENT.to_owned())
+}
+
+fn bytes_of(repo: &Repository) -> Vec<u8> {
+    bundle_of(repo, vec![repo.root_file()]).to_bytes().unwrap()
+}
+
+fn store_of(repo: &Repository) -> TrustStore {
+    TrustStore::new(repo.root_file())
+}
+
+fn refusal(outcome: Outcome) -> BundleError {
+    outcome.result.unwrap_err()
+}
+
+#[test]
+fn an_honest_bundle_gives_its_document_once_and_again() {
+    let repo = Repository::new();
+    let first = verify(&store_of(&repo), &bytes_of(&repo), &audience("box-17"), now());
+    let document = first.result.unwrap();
+    assert_eq!(document.value(), DOCUMENT.as_bytes());
+    assert_eq!(document.proof().path, "nodes/box-17/desired.json");
+    assert_eq!(document.proof().freshness, Freshness::Proven);
+
+    let kept: TrustStore =
+        serde_json::from_str(&serde_json::to_string(&first.trust).unwrap()).unwrap();
+    assert_eq!(kept, first.trust);
+    let again = verify(&kept, &bytes_of(&repo), &audience("box-17"), now());
+    assert!(again.result.is_ok());
+    assert_eq!(again.trust, kept, "the same bundle changes nothing");
+}
+
+#[test]
+fn the_proof_stays_with_the_parsed_form() {
+    let repo = Repository::new();
+    let outcome = verify(&store_of(&repo), &bytes_of(&repo), &audience("box-17"), now());
+    let document = outcome.result.unwrap();
+    let parsed =
+        document.parse(|bytes| serde_json::from_slice::<serde_json::Value>(bytes)).unwrap();
+    assert_eq!(parsed.value()["version"], 1);
+    assert_eq!(parsed.proof(), document.proof());
+}
+
+#[test]
+fn a_bundle_for_another_node_is_refused_by_name() {
+    let repo = Repository::new();
+    let bundle = Bundle::new(
+        Vec::new(),
+        repo.release(),
+        &Address::Node("box-18".parse().unwrap()),
+        DOCUMENT.to_owned(),
+    );
+    let outcome = verify(&store_of(&repo), &bundle.to_bytes().unwrap(), &audience("box-17"), now());
+    let error = refusal(outcome);
+    assert_eq!(error.to_string(), "this bundle is for node 'box-18', not for node 'box-17'");
+    assert_eq!(error.rule(), "audience");
+}
+
+#[test]
+fn a_document_signed_for_another_node_cannot_be_relabelled() {
+    let repo = Repository::new();
+    let bundle = Bundle::new(
+        Vec::new(),
+        repo.release(),
+        &Address::Node("box-18".parse().unwrap()),
+        DOCUMENT.to_owned(),
+    );
+    let outcome = verify(&store_of(&repo), &bundle.to_bytes().unwrap(), &audience("box-18"), now());
+    let error = refusal(outcome);
+    let words = "targets version 1 does not list 'nodes/box-18/desired.json'";
+    assert_eq!(error.to_string(), words);
+}
+
+#[test]
+fn a_bundle_for_a_group_serves_its_members_only() {
+    let mut repo = Repository::new();
+    let group = Address::Group("boxes".parse().unwrap());
+    repo.documents.insert(group.path(), DOCUMENT.as_bytes().to_vec());
+    let bundle = Bundle::new(Vec::new(), repo.release(), &group, DOCUMENT.to_owned());
+    let bytes = bundle.to_bytes().unwrap();
+    let outcome = verify(&store_of(&repo), &bytes, &audience("box-17"), now());
+    assert_eq!(outcome.result.unwrap().proof().path, "groups/boxes/desired.json");
+    let loner = Audience { groups: Vec::new(), ..audience("box-17") };
+    let error = refusal(verify(&store_of(&repo), &bytes, &loner, now()));
+    assert_eq!(error.to_string(), "this bundle is for group 'boxes', not for node 'box-17'");
+}
+
+#[test]
+fn a_document_tampered_by_one_byte_is_refused() {
+    let repo = Repository::new();
+    let mut bundle = bundle_of(&repo, Vec::new());
+    let changed = DOCUMENT.replace('1', "2");
+    bundle.director.targets.insert(PATH.to_owned(), changed);
+    let outcome = verify(&store_of(&repo), &bundle.to_bytes().unwrap(), &audience("box-17"), now());
+    let error = refusal(outcome);
+    assert!(matches!(error, BundleError::Trust(TrustError::Hash { .. })), "{error}");
+}
+
+#[test]
+fn targets_that_list_another_hash_length_or_no_known_hash_are_refused() {
+    let repo = Repository::new();
+    let honest = repo.targets_metadata();
+    let refused_with = |change: &dyn Fn(&mut crate::trust::metadata::TargetMeta)| {
+        let mut targets = honest.clone();
+        change(targets.targets.get_mut(PATH).unwrap());
+        let file = crate::trust::sign::sign(&targets, &repo.targets.refs()).unwrap();
+        let release = repo.release_of(file);
+        let bundle = Bundle::new(Vec::new(), release, &box_17(), DOCUMENT.to_owned());
+        let bytes = bundle.to_bytes().unwrap();
+        match refusal(verify(&store_of(&repo), &bytes, &audience("box-17"), now())) {
+            BundleError::Trust(error) => error,
+            other => panic!("{other}"),
+        }
+    };
+    let sha256 = |meta: &mut crate::trust::metadata::TargetMeta| {
+        meta.hashes.insert("sha256".to_owned(), "00".repeat(32));
+    };
+    assert!(matches!(refused_with(&sha256), TrustError::Hash { algorithm: "sha256", .. }));
+    let sha512 = |meta: &mut crate::trust::metadata::TargetMeta| {
+        meta.hashes.insert("sha512".to_owned(), "00".repeat(64));
+    };
+    assert!(matches!(refused_with(&sha512), TrustError::Hash { algorithm: "sha512", .. }));
+    assert!(matches!(refused_with(&|meta| meta.length += 1), TrustError::Length { .. }));
+    assert!(matches!(refused_with(&|meta| meta.hashes.clear()), TrustError::NoKnownHash { .. }));
+}
+
+#[test]
+fn a_newer_root_is_kept_even_when_it_has_expired_and_the_bundle_fails() {
+    let mut repo = Repository::new();
+    let store = store_of(&repo);
+    let root = repo.rotate(|repo| repo.root_expires = time("2026-05-01T00:00:00Z"));
+    let bytes = bundle_of(&repo, vec![root.clone()]).to_bytes().unwrap();
+    let outcome = verify(&store, &bytes, &audience("box-17"), now());
+    assert_eq!(outcome.trust.root, root);
+    let error = refusal(outcome);
+    assert!(matches!(error, BundleError::Trust(TrustError::Expired { role: Role::Root, .. })));
+}
+
+#[test]
+fn what_passed_before_the_refusal_is_kept() {
+    let mut repo = Repository::new();
+    let before = verify(&store_of(&repo), &bytes_of(&repo), &audience("box-17"), now()).trust;
+    repo.advance();
+    let mut bundle = bundle_of(&repo, Vec::new());
+    bundle.director.metadata.targets.push(' ');
+    let outcome = verify(&before, &bundle.to_bytes().unwrap(), &audience("box-17"), now());
+    let files = repo.release();
+    assert_eq!(outcome.trust.timestamp, Some(files.timestamp));
+    assert_eq!(outcome.trust.snapshot, Some(files.snapshot));
+    assert_eq!(outcome.trust.targets, before.targets);
+    assert_eq!(refusal(outcome).rule(), "mismatch");
+}
+
+#[test]
+fn an_older_bundle_is_refused_after_a_newer_one() {
+    let mut repo = Repository::new();
+    let older = bytes_of(&repo);
+    repo.advance();
+    let store = verify(&store_of(&repo), &bytes_of(&repo), &audience("box-17"), now()).trust;
+    let outcome = verify(&store, &older, &audience("box-17"), now());
+    assert_eq!(outcome.trust, store);
+    let words = "timestamp version 1 is older than the trusted 2";
+    assert_eq!(refusal(outcome).to_string(), words);
+}
+
+#[test]
+fn a_bundle_has_bounds() {
+    let repo = Repository::new();
+    let refused =
+        |bytes: &[u8]| refusal(verify(&store_of(&repo), bytes, &audience("box-17"), now()));
+    assert!(matches!(refused(&vec![b' '; BUNDLE_MAX + 1]), BundleError::TooLarge { .. }));
+    let many = bundle_of(&repo, vec![String::new(); 257]).to_bytes().unwrap();
+    let error = refused(&many);
+    assert!(matches!(error, BundleError::TooManyRoots { actual: 257, .. }), "{error}");
+
+    let mut two = bundle_of(&repo, Vec::new());
+    two.director.targets.insert("nodes/box-18/desired.json".to_owned(), "{}".to_owned());
+    let error = refused(&two.to_bytes().unwrap());
+    assert!(matches!(error, BundleError::NotOneDocument { actual: 2 }), "{error}");
+    two.director.targets.clear();
+    let error = refused(&two.to_bytes().unwrap());
+    assert!(matches!(error, BundleError::NotOneDocument { actual: 0 }), "{error}");
+}
+
+#[test]
+fn another_format_is_named_and_unknown_members_are_tolerated() {
+    let repo = Repository::new();
+    let later = br#"{"format":"skerry-bundle/2","archive":[]}"#;
+    let error = refusal(verify(&store_of(&repo), later, &audience("box-17"), now()));
+    assert!(matches!(&error, BundleError::Format { found } if found == "skerry-bundle/2"));
+    let extended = bend(&String::from_utf8(bytes_of(&repo)).unwrap(), |bundle| {
+        bundle["images"] = serde_json::json!({"metadata": {}});
+    });
+    let outcome = verify(&store_of(&repo), extended.as_bytes(), &audience("box-17"), now());
+    assert!(outcome.result.is_ok());
+}
+
+#[test]
+fn a_path_names_an_address_or_nothing() {
+    assert_eq!(Address::of_path(PATH), Some(box_17()));
+    for path in ["nodes/../desired.json", "nodes/a/b/desired.json", "x/a/desired.json", ""] {
+        assert_eq!(Address::of_path(path), None, "{path}");
+    }
+}
+
+#[test]
+fn a_broken_store_refuses_and_stays_as_it_is() {
+    let repo = Repository::new();
+    let store = TrustStore::new("{}".to_owned());
+    let outcome = verify(&store, &bytes_of(&repo), &audience("box-17"), now());
+    assert_eq!(outcome.trust, store);
+    assert!(matches!(refusal(outcome), BundleError::Trust(TrustError::Malformed { .. })));
+}
+
+/// Made once: signing is what the tests below would spend their time on.
+fn honest() -> &'static (TrustStore, Vec<u8>) {
+    static HONEST: std::sync::OnceLock<(TrustStore, Vec<u8>)> = std::sync::OnceLock::new();
+    HONEST.get_or_init(|| {
+        let repo = Repository::new();
+        (store_of(&repo), bytes_of(&repo))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn no_flipped_byte_ever_changes_the_document(
+        at in any::<prop::sample::Index>(),
+        flip in 1u8..,
+    ) {
+        let (store, mut bytes) = honest().clone();
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        let outcome = verify(&store, &bytes, &audience("box-17"), now());
+        if let Ok(document) = outcome.result {
+            prop_assert_eq!(document.value(), DOCUMENT.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_bundle_cut_short_or_made_of_noise_is_refused(
+        keep in any::<prop::sample::Index>(),
+        noise in proptest::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let (store, mut bytes) = honest().clone();
+        bytes.truncate(keep.index(bytes.len()));
+        bytes.extend(noise);
+        if bytes != honest().1 {
+            let outcome = verify(&store, &bytes, &audience("box-17"), now());
+            prop_assert!(outcome.result.is_err());
+        }
+    }
+}

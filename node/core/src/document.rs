@@ -1,0 +1,104 @@
+//! The document: the signed statement of what a node must run.
+//!
+//! Decides whether bytes are a well-formed document. It knows nothing of signatures: those are
+//! checked over the bytes before they come here ([`crate::trust`]), and versions after
+//! ([`crate::accept`]).
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::{AgentSpec, SpecError, check_dependencies};
+use crate::bundle::Address;
+
+/// The most agents in one document.
+pub const AGENTS_MAX: usize = 1024;
+
+/// What one node, or each node of a group, must run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Document {
+    /// Always `skerry/v1`.
+    pub api_version: ApiVersion,
+    /// Only grows, from one document to the next.
+    pub version: u64,
+    /// Who must follow it; the same as the path under which it was signed.
+    pub audience: Address,
+    /// What must run; what is not here must not.
+    pub agents: Vec<AgentSpec>,
+}
+
+/// The version of the document's own schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ApiVersion {
+    /// The first.
+    #[serde(rename = "skerry/v1")]
+    V1,
+}
+
+/// Why bytes are not a document.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// Not the JSON that is expected.
+    #[error("document: {path}: {source}")]
+    Parse {
+        /// Where, such as `agents[1].image`.
+        path: String,
+        /// What.
+        source: serde_json::Error,
+    },
+    /// Well-formed, but it cannot be followed.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+}
+
+impl Document {
+    /// Reads and checks a document.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its path.
+    pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
+        let json = &mut serde_json::Deserializer::from_slice(bytes);
+        let document: Self = serde_path_to_error::deserialize(&mut *json).map_err(|error| {
+            DocumentError::Parse { path: error.path().to_string(), source: error.into_inner() }
+        })?;
+        json.end().map_err(|source| DocumentError::Parse { path: ".".to_owned(), source })?;
+        document.check()?;
+        Ok(document)
+    }
+
+    /// Checks what the types cannot: bounds and everything between fields.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self) -> Result<(), SpecError> {
+        check_agents(&self.agents)
+    }
+
+    /// The bytes that are signed.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Strings, numbers and string keys only: serialising cannot fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// Checks a list of agents that is to run together: each one, their names, their dependencies.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn check_agents(agents: &[AgentSpec]) -> Result<(), SpecError> {
+    if agents.len() > AGENTS_MAX {
+        return Err(SpecError::TooMany { count: agents.len(), max: AGENTS_MAX });
+    }
+    let mut names = BTreeSet::new();
+    for agent in agents {
+        if !names.insert(&agent.name) {
+            return Err(SpecError::Duplicate(agent.name.clone()));
+        }
+        agent.check()?;
+    }
+    check_dependencies(agents)
+}
+
+#[cfg(test)]
+mod tests;

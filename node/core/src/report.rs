@@ -1,0 +1,95 @@
+//! The report: what a node says of itself to its fleet.
+//!
+//! Data only. The node fills it, signs it ([`crate::trust`]) and keeps it in its outbox; the fleet
+//! tool checks the signature and shows it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AgentName, Digest, NodeName};
+use crate::plan::Status;
+
+/// The most refusals that are kept and told.
+pub const REFUSED_MAX: usize = 8;
+
+/// What a node says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Who speaks.
+    pub node: NodeName,
+    /// Grows with every report of this node, over restarts too, so that a replay is seen.
+    pub counter: u64,
+    /// When, in milliseconds since 1970 by the node's own clock, which may be wrong.
+    pub at_ms: i64,
+    /// Which boot of the device this is.
+    pub boot_id: String,
+    /// The document in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document: Option<DocumentRef>,
+    /// The last documents that were refused, newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedDocument>,
+    /// Each agent.
+    pub agents: BTreeMap<AgentName, Status>,
+    /// Fleet agents whose name is taken by a local one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clashes: Vec<AgentName>,
+    /// The machine.
+    pub host: Host,
+}
+
+/// Which document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DocumentRef {
+    /// Its version.
+    pub version: u64,
+    /// The digest of its bytes.
+    pub digest: Digest,
+}
+
+/// A document that was not taken, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedDocument {
+    /// The digest of the bytes as received.
+    pub digest: Digest,
+    /// The rule that it broke.
+    pub reason: String,
+    /// When, in milliseconds since 1970 by the node's clock.
+    pub at_ms: i64,
+    /// How often the same bytes came.
+    pub count: u32,
+}
+
+/// The machine in a few facts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Host {
+    /// The version of Skerry.
+    pub version: String,
+    /// Processor architecture.
+    pub arch: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// Processors.
+    pub cpus: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Kind of cgroup hierarchy.
+    pub cgroup: String,
+}
+
+/// What a node says of its connection: retained, and left behind as its last will.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Presence {
+    /// Who speaks.
+    pub node: NodeName,
+    /// Whether it is there.
+    pub online: bool,
+    /// Which boot of the device this is.
+    pub boot_id: String,
+}

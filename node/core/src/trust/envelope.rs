@@ -1,0 +1,251 @@
+//! From bytes to a typed value, and from signatures to a count of keys.
+//!
+//! Decides whether a file is well formed and whether enough distinct keys signed it. It must never
+//! check a signature over anything but the canonical form of the value as received, and must never
+//! count key ids: one key under two names is one key. Next: [`super::set`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::canonical::canonical;
+use super::error::cut;
+use super::metadata::{FileMeta, Metadata, Root, Signed};
+use super::{KeyId, PublicKey, Role, TrustError};
+use sha2::{Digest as _, Sha256, Sha512};
+
+/// A well-formed file whose signatures nobody has looked at yet.
+pub(super) struct Unchecked<T> {
+    raw: String,
+    signed: T,
+    canonical: Vec<u8>,
+    signatures: BTreeMap<KeyId, String>,
+}
+
+/// A file that enough keys signed.
+#[derive(Debug, Clone)]
+pub(super) struct Held<T> {
+    pub(super) raw: String,
+    pub(super) signed: T,
+    pub(super) signed_by: Vec<KeyId>,
+}
+
+/// Who may sign for a role.
+#[derive(Debug, Clone)]
+pub(super) struct Authority {
+    role: Role,
+    root: u64,
+    keys: Vec<(KeyId, PublicKey)>,
+    threshold: u64,
+}
+
+impl<T: Metadata> Unchecked<T> {
+    /// Reads a file of at most `limit` bytes.
+    pub(super) fn read(bytes: &[u8], limit: usize) -> Result<Self, TrustError> {
+        let role = T::ROLE;
+        check_size(role, limit, bytes)?;
+        let malformed = |e| TrustError::Malformed { role, source: Arc::new(e) };
+        // First, since serde_json does not check the text of members that it skips.
+        let raw =
+            std::str::from_utf8(bytes).map_err(|e| TrustError::NotUtf8 { role, source: e })?;
+        let envelope: Signed = serde_json::from_str(raw).map_err(malformed)?;
+        check_kind(role, &envelope.signed)?;
+        let signed: T = serde::Deserialize::deserialize(&envelope.signed).map_err(malformed)?;
+        check_header(&signed)?;
+        let canonical = canonical(&envelope.signed)
+            .map_err(|source| TrustError::NotCanonical { role, source })?;
+        let mut signatures = BTreeMap::new();
+        for signature in envelope.signatures {
+            if signatures.contains_key(&signature.keyid) {
+                return Err(TrustError::DuplicateSignature { role, key: signature.keyid });
+            }
+            signatures.insert(signature.keyid, signature.sig);
+        }
+        Ok(Self { raw: raw.to_owned(), signed, canonical, signatures })
+    }
+
+    /// What the file claims, before anybody vouches for it.
+    pub(super) fn claims(&self) -> &T {
+        &self.signed
+    }
+
+    /// The keys of `authority` that signed, if they are enough.
+    pub(super) fn check(&self, authority: &Authority) -> Result<Vec<KeyId>, TrustError> {
+        let mut distinct = BTreeSet::new();
+        let mut signed_by = Vec::new();
+        for (id, key) in &authority.keys {
+            let signature = self.signatures.get(id).and_then(|text| hex::decode(text).ok());
+            let valid = signature.is_some_and(|sig| key.verify(&self.canonical, &sig));
+            if valid && distinct.insert(key.to_bytes()) {
+                signed_by.push(id.clone());
+            }
+        }
+        if (distinct.len() as u64) < authority.threshold {
+            return Err(TrustError::Threshold {
+                role: authority.role,
+                valid: distinct.len(),
+                threshold: authority.threshold,
+                root: authority.root,
+            });
+        }
+        Ok(signed_by)
+    }
+
+    /// The file as one to be trusted, if enough keys signed it.
+    pub(super) fn verify(self, authority: &Authority) -> Result<Held<T>, TrustError> {
+        let signed_by = self.check(authority)?;
+        Ok(Held { raw: self.raw, signed: self.signed, signed_by })
+    }
+}
+
+pub(super) fn check_size(role: Role, limit: usize, bytes: &[u8]) -> Result<(), TrustError> {
+    if bytes.len() <= limit {
+        return Ok(());
+    }
+    let (limit, actual) = (limit as u64, bytes.len() as u64);
+    Err(TrustError::TooLarge { role, limit, actual })
+}
+
+/// The version that a root file claims, before anybody vouches for it.
+pub(super) fn claimed_root_version(bytes: &[u8], limit: usize) -> Result<u64, TrustError> {
+    #[derive(serde::Deserialize)]
+    struct Claim {
+        signed: Version,
+    }
+    #[derive(serde::Deserialize)]
+    struct Version {
+        version: u64,
+    }
+    let role = Role::Root;
+    check_size(role, limit, bytes)?;
+    let claim: Claim = serde_json::from_slice(bytes)
+        .map_err(|e| TrustError::Malformed { role, source: Arc::new(e) })?;
+    Ok(claim.signed.version)
+}
+
+/// Before the typed view, so that a wrong file is called wrong rather than incomplete.
+fn check_kind(role: Role, signed: &Value) -> Result<(), TrustError> {
+    match signed.get("_type").and_then(Value::as_str) {
+        Some(found) if found != role.name() => {
+            Err(TrustError::WrongType { role, found: cut(found) })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_header<T: Metadata>(signed: &T) -> Result<(), TrustError> {
+    let role = T::ROLE;
+    if signed.kind() != role.name() {
+        return Err(TrustError::WrongType { role, found: cut(signed.kind()) });
+    }
+    if signed.spec_version().split('.').next() != Some("1") {
+        return Err(TrustError::SpecVersion { role, found: cut(signed.spec_version()) });
+    }
+    if signed.version() == 0 {
+        return Err(TrustError::ZeroVersion { role });
+    }
+    Ok(())
+}
+
+impl Authority {
+    /// Who may sign for `role` by this root. Key ids without a key, and keys of a kind that is not
+    /// spoken here, are passed over; a weak or broken ed25519 key is a reason to refuse the root.
+    pub(super) fn of(root: &Root, role: Role) -> Result<Self, TrustError> {
+        let listed = root.roles.of(role);
+        if listed.threshold == 0 {
+            return Err(TrustError::ZeroThreshold { role });
+        }
+        let mut seen = BTreeSet::new();
+        let mut keys = Vec::new();
+        for id in &listed.keyids {
+            if !seen.insert(id) {
+                return Err(TrustError::DuplicateKeyId { role, key: id.clone() });
+            }
+            let Some(key) = root.keys.get(id) else { continue };
+            if let Some(key) = key.ed25519().map_err(|source| TrustError::Key { source })? {
+                keys.push((id.clone(), key));
+            }
+        }
+        Ok(Self { role, root: root.version, keys, threshold: listed.threshold })
+    }
+
+    /// Whether some key of `self` holds the role no longer in `newer`.
+    pub(super) fn lost_keys(&self, newer: &Self) -> bool {
+        !self.values().is_subset(&newer.values())
+    }
+
+    /// Whether both demand the same signatures.
+    pub(super) fn demands_the_same(&self, other: &Self) -> bool {
+        self.threshold == other.threshold
+            && self.values() == other.values()
+            && self.keys.iter().map(|(id, _)| id).eq(other.keys.iter().map(|(id, _)| id))
+    }
+
+    fn values(&self) -> BTreeSet<[u8; 32]> {
+        self.keys.iter().map(|(_, key)| key.to_bytes()).collect()
+    }
+}
+
+/// All four roles of a root must be fit for use, and so must every key it lists.
+pub(super) fn check_root(root: &Root) -> Result<(), TrustError> {
+    for key in root.keys.values() {
+        key.ed25519().map_err(|source| TrustError::Key { source })?;
+    }
+    for role in [Role::Root, Role::Timestamp, Role::Snapshot, Role::Targets] {
+        Authority::of(root, role)?;
+    }
+    Ok(())
+}
+
+/// Whether these bytes are the file that `parent` lists.
+pub(super) fn check_listed(
+    file: &str,
+    parent: Role,
+    meta: &FileMeta,
+    bytes: &[u8],
+) -> Result<(), TrustError> {
+    if let Some(length) = meta.length {
+        check_length(file, parent, length, bytes)?;
+    }
+    match &meta.hashes {
+        Some(hashes) => check_hashes(file, parent, hashes, bytes),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn check_length(
+    file: &str,
+    parent: Role,
+    listed: u64,
+    bytes: &[u8],
+) -> Result<(), TrustError> {
+    let actual = bytes.len() as u64;
+    if listed == actual {
+        return Ok(());
+    }
+    Err(TrustError::Length { file: cut(file), parent, listed, actual })
+}
+
+/// Every hash that can be computed here must match, and there must be one.
+pub(super) fn check_hashes(
+    file: &str,
+    parent: Role,
+    hashes: &BTreeMap<String, String>,
+    bytes: &[u8],
+) -> Result<(), TrustError> {
+    let mut known = false;
+    for algorithm in ["sha256", "sha512"] {
+        let Some(listed) = hashes.get(algorithm) else { continue };
+        known = true;
+        let actual = match algorithm {
+            "sha256" => hex::encode(Sha256::digest(bytes)),
+            _ => hex::encode(Sha512::digest(bytes)),
+        };
+        if *listed != actual {
+            let (file, listed) = (cut(file), listed.escape_debug().take(128).collect());
+            return Err(TrustError::Hash { file, parent, algorithm, listed, actual });
+        }
+    }
+    if known { Ok(()) } else { Err(TrustError::NoKnownHash { file: cut(file), parent }) }
+}

@@ -1,0 +1,410 @@
+//! The client workflow of TUF (specification 1.0, section 5), one file at a time.
+//!
+//! Decides whether a newer root, timestamp, snapshot or targets replaces the trusted one, and
+//! whether a document is one that the targets list. It must never fetch, store or look at a clock:
+//! the caller brings the bytes and the time, and persists [`TrustedSet::to_store`] after every
+//! step, failed steps included, since a step that failed may follow one that counts.
+//!
+//! The order is root (each of the newer ones), timestamp, snapshot, targets, document; a step out of
+//! order is refused. Expired files that were trusted before still guard against older versions.
+
+use super::envelope::{
+    Authority, Held, Unchecked, check_hashes, check_length, check_listed, check_root, check_size,
+    claimed_root_version,
+};
+use super::error::cut;
+use super::metadata::{
+    FileMeta, Metadata, Root, SNAPSHOT_FILE, Snapshot, TARGETS_FILE, Targets, Timestamp,
+};
+use super::{Clock, Limits, Proof, Role, TrustError, TrustStore, Verified};
+use crate::ids::Digest;
+
+/// What a step changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Step {
+    /// The file is trusted now.
+    Accepted,
+    /// The version is the trusted one already; the trusted file stays.
+    Unchanged,
+}
+
+/// The files that are trusted now.
+#[derive(Debug, Clone)]
+pub struct TrustedSet {
+    limits: Limits,
+    root: Held<Root>,
+    timestamp: Option<Held<Timestamp>>,
+    snapshot: Option<Held<Snapshot>>,
+    targets: Option<Held<Targets>>,
+    dropped: Vec<TrustError>,
+}
+
+impl TrustedSet {
+    /// The set as persisted. The other files are checked with the root's keys as they are now, and
+    /// dropped when they fail ([`TrustedSet::dropped`] says why); their expiry does not matter yet.
+    ///
+    /// # Errors
+    /// When the persisted root is not signed by its own keys: without it nothing can be trusted.
+    pub fn new(store: &TrustStore, limits: Limits) -> Result<Self, TrustError> {
+        let root = Unchecked::<Root>::read(store.root.as_bytes(), limits.root)?;
+        check_root(root.claims())?;
+        let own = Authority::of(root.claims(), Role::Root)?;
+        let root = root.verify(&own)?;
+        let mut dropped = Vec::new();
+        let timestamp = cached(store.timestamp.as_deref(), &root.signed, &limits, &mut dropped);
+        let snapshot = cached(store.snapshot.as_deref(), &root.signed, &limits, &mut dropped);
+        let targets = cached(store.targets.as_deref(), &root.signed, &limits, &mut dropped);
+        Ok(Self { limits, root, timestamp, snapshot, targets, dropped })
+    }
+
+    /// The files to persist.
+    pub fn to_store(&self) -> TrustStore {
+        TrustStore {
+            root: self.root.raw.clone(),
+            timestamp: self.timestamp.as_ref().map(|held| held.raw.clone()),
+            snapshot: self.snapshot.as_ref().map(|held| held.raw.clone()),
+            targets: self.targets.as_ref().map(|held| held.raw.clone()),
+        }
+    }
+
+    /// Why persisted files were dropped, when the set was read or the root replaced.
+    pub fn dropped(&self) -> &[TrustError] {
+        &self.dropped
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The trusted root, expired or not.
+    pub fn root(&self) -> &Root {
+        &self.root.signed
+    }
+
+    /// The trusted timestamp, expired or not.
+    pub fn timestamp(&self) -> Option<&Timestamp> {
+        self.timestamp.as_ref().map(|held| &held.signed)
+    }
+
+    /// The trusted snapshot, expired or not, and perhaps not the one that the timestamp lists.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref().map(|held| &held.signed)
+    }
+
+    /// The trusted targets, expired or not, and perhaps not the ones that the snapshot lists.
+    pub fn targets(&self) -> Option<&Targets> {
+        self.targets.as_ref().map(|held| &held.signed)
+    }
+
+    /// What the timestamp lists of the snapshot, when the one at hand is not that one.
+    pub fn snapshot_wanted(&self) -> Option<&FileMeta> {
+        let listed = &self.timestamp.as_ref()?.signed.meta.snapshot;
+        match &self.snapshot {
+            Some(held) if is_listed(held, SNAPSHOT_FILE, Role::Timestamp, listed).is_ok() => None,
+            _ => Some(listed),
+        }
+    }
+
+    /// What the snapshot lists of the targets, when the ones at hand are not those.
+    pub fn targets_wanted(&self) -> Option<&FileMeta> {
+        let listed = self.snapshot.as_ref()?.signed.meta.get(TARGETS_FILE)?;
+        match &self.targets {
+            Some(held) if is_listed(held, TARGETS_FILE, Role::Snapshot, listed).is_ok() => None,
+            _ => Some(listed),
+        }
+    }
+
+    /// Section 5.3: the root that follows the trusted one. Its expiry is looked at only when the
+    /// next file comes, so that an expired root on the way to a current one is no obstacle. When a
+    /// key of timestamp or snapshot was taken away, both files are dropped: whoever had the key may
+    /// have pushed their versions far ahead.
+    ///
+    /// # Errors
+    /// Too large, malformed, a weak key, too few signatures by the old or the new keys, an older
+    /// version, or a gap.
+    pub fn update_root(&mut self, bytes: &[u8]) -> Result<Step, TrustError> {
+        let newer = Unchecked::<Root>::read(bytes, self.limits.root)?;
+        newer.check(&Authority::of(&self.root.signed, Role::Root)?)?;
+        check_root(newer.claims())?;
+        let newer = {
+            let own = Authority::of(newer.claims(), Role::Root)?;
+            newer.verify(&own)?
+        };
+        let (version, trusted) = (newer.signed.version, self.root.signed.version);
+        if version == trusted {
+            return Ok(Step::Unchanged);
+        }
+        if version < trusted {
+            return Err(TrustError::Rollback { role: Role::Root, version, trusted });
+        }
+        if version != trusted.saturating_add(1) {
+            return Err(TrustError::RootGap { version, trusted });
+        }
+        self.replace_root(newer)?;
+        Ok(Step::Accepted)
+    }
+
+    /// The same for a whole chain, in order. What is not newer than the trusted root is passed over
+    /// unread, since the sender cannot know which root a node has.
+    ///
+    /// # Errors
+    /// As [`TrustedSet::update_root`]; the roots before the one refused are trusted all the same.
+    pub fn update_roots<'a>(
+        &mut self,
+        roots: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Step, TrustError> {
+        let mut step = Step::Unchanged;
+        for root in roots {
+            if claimed_root_version(root, self.limits.root)? > self.root.signed.version {
+                step = self.update_root(root)?;
+            }
+        }
+        Ok(step)
+    }
+
+    fn replace_root(&mut self, newer: Held<Root>) -> Result<(), TrustError> {
+        let old = std::mem::replace(&mut self.root, newer);
+        let (old, new) = (&old.signed, &self.root.signed);
+        for role in [Role::Timestamp, Role::Snapshot] {
+            if Authority::of(old, role)?.lost_keys(&Authority::of(new, role)?) {
+                self.timestamp = None;
+                self.snapshot = None;
+            }
+        }
+        let changed = |role| -> Result<bool, TrustError> {
+            Ok(!Authority::of(old, role)?.demands_the_same(&Authority::of(new, role)?))
+        };
+        let (limits, dropped) = (self.limits, &mut self.dropped);
+        if changed(Role::Timestamp)? {
+            self.timestamp = recheck(self.timestamp.take(), new, &limits, dropped);
+        }
+        if changed(Role::Snapshot)? {
+            self.snapshot = recheck(self.snapshot.take(), new, &limits, dropped);
+        }
+        if changed(Role::Targets)? {
+            self.targets = recheck(self.targets.take(), new, &limits, dropped);
+        }
+        Ok(())
+    }
+
+    /// Section 5.4: a timestamp. The trusted one stays when the version is the same.
+    ///
+    /// # Errors
+    /// The root has expired; too large, malformed, too few signatures; older than the trusted one, or
+    /// listing an older snapshot; expired.
+    pub fn update_timestamp(&mut self, bytes: &[u8], clock: Clock) -> Result<Step, TrustError> {
+        fresh(&self.root, clock)?;
+        let newer = self.verified::<Timestamp>(bytes)?;
+        if let Some(held) = &self.timestamp {
+            let (version, trusted) = (newer.signed.version, held.signed.version);
+            if version < trusted {
+                return Err(TrustError::Rollback { role: Role::Timestamp, version, trusted });
+            }
+            if version == trusted {
+                fresh(held, clock)?;
+                return Ok(Step::Unchanged);
+            }
+            let listed = newer.signed.meta.snapshot.version;
+            let before = held.signed.meta.snapshot.version;
+            no_older(Role::Timestamp, SNAPSHOT_FILE, listed, before)?;
+        }
+        fresh(&newer, clock)?;
+        self.timestamp = Some(newer);
+        Ok(Step::Accepted)
+    }
+
+    /// Section 5.5: the snapshot that the trusted timestamp lists.
+    ///
+    /// # Errors
+    /// No timestamp, or one that has expired; not the file listed; too few signatures; another
+    /// version than listed; a targets file lost or older than in the trusted snapshot; expired.
+    pub fn update_snapshot(&mut self, bytes: &[u8], clock: Clock) -> Result<Step, TrustError> {
+        let timestamp = self.current_timestamp(clock)?;
+        let listed = &timestamp.signed.meta.snapshot;
+        check_size(Role::Snapshot, self.limits.snapshot, bytes)?;
+        check_listed(SNAPSHOT_FILE, Role::Timestamp, listed, bytes)?;
+        let newer = self.verified::<Snapshot>(bytes)?;
+        same_version(&newer, Role::Timestamp, listed)?;
+        if let Some(held) = &self.snapshot {
+            for (file, before) in &held.signed.meta {
+                let Some(now) = newer.signed.meta.get(file) else {
+                    return Err(TrustError::Unlisted { role: Role::Snapshot, file: cut(file) });
+                };
+                no_older(Role::Snapshot, file, now.version, before.version)?;
+            }
+        }
+        fresh(&newer, clock)?;
+        let step = replaces(&newer, self.snapshot.as_ref());
+        self.snapshot = Some(newer);
+        Ok(step)
+    }
+
+    /// Section 5.6: the targets that the trusted snapshot lists.
+    ///
+    /// # Errors
+    /// No snapshot, or not the one that the timestamp lists, or one that has expired; not the file
+    /// listed; too few signatures; another version than listed; expired.
+    pub fn update_targets(&mut self, bytes: &[u8], clock: Clock) -> Result<Step, TrustError> {
+        let snapshot = self.current_snapshot(clock)?;
+        let listed = targets_in(&snapshot.signed)?;
+        check_size(Role::Targets, self.limits.targets, bytes)?;
+        check_listed(TARGETS_FILE, Role::Snapshot, listed, bytes)?;
+        let newer = self.verified::<Targets>(bytes)?;
+        same_version(&newer, Role::Snapshot, listed)?;
+        fresh(&newer, clock)?;
+        let step = replaces(&newer, self.targets.as_ref());
+        self.targets = Some(newer);
+        Ok(step)
+    }
+
+    /// Section 5.7: a document, by its path and bytes. All files that vouch for it must be there,
+    /// belong together, and be fresh.
+    ///
+    /// # Errors
+    /// A file is missing, is not the one its parent lists, or has expired; the document is not listed;
+    /// its length or hash is another.
+    pub fn verify_target(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        clock: Clock,
+    ) -> Result<Verified<Vec<u8>>, TrustError> {
+        let timestamp = self.current_timestamp(clock)?;
+        let snapshot = self.current_snapshot(clock)?;
+        let targets = self.current_targets(clock)?;
+        let listed = self.find(targets, path)?;
+        check_length(path, Role::Targets, listed.length, bytes)?;
+        check_hashes(path, Role::Targets, &listed.hashes, bytes)?;
+        let proof = Proof {
+            path: path.to_owned(),
+            digest: Digest::of(bytes),
+            root_version: self.root.signed.version,
+            timestamp_version: timestamp.signed.version,
+            snapshot_version: snapshot.signed.version,
+            targets_version: targets.signed.version,
+            targets_expires: targets.signed.expires,
+            signed_by: targets.signed_by.clone(),
+            freshness: clock.freshness(),
+        };
+        Ok(Verified::new(bytes.to_vec(), proof))
+    }
+
+    fn find<'a>(
+        &self,
+        targets: &'a Held<Targets>,
+        path: &str,
+    ) -> Result<&'a super::metadata::TargetMeta, TrustError> {
+        if let Some(listed) = targets.signed.targets.get(path) {
+            return Ok(listed);
+        }
+        let (path, version) = (cut(path), targets.signed.version);
+        match targets.signed.delegations {
+            Some(_) => Err(TrustError::DelegationUnsupported { path, version }),
+            None => Err(TrustError::NotListed { path, version }),
+        }
+    }
+
+    fn verified<T: Metadata>(&self, bytes: &[u8]) -> Result<Held<T>, TrustError> {
+        let authority = Authority::of(&self.root.signed, T::ROLE)?;
+        Unchecked::<T>::read(bytes, self.limits.bytes(T::ROLE))?.verify(&authority)
+    }
+
+    fn current_timestamp(&self, clock: Clock) -> Result<&Held<Timestamp>, TrustError> {
+        fresh(&self.root, clock)?;
+        let missing = Role::Timestamp;
+        let held = self.timestamp.as_ref().ok_or(TrustError::OutOfOrder { missing })?;
+        fresh(held, clock)?;
+        Ok(held)
+    }
+
+    fn current_snapshot(&self, clock: Clock) -> Result<&Held<Snapshot>, TrustError> {
+        let listed = &self.current_timestamp(clock)?.signed.meta.snapshot;
+        let missing = Role::Snapshot;
+        let held = self.snapshot.as_ref().ok_or(TrustError::OutOfOrder { missing })?;
+        is_listed(held, SNAPSHOT_FILE, Role::Timestamp, listed)?;
+        fresh(held, clock)?;
+        Ok(held)
+    }
+
+    fn current_targets(&self, clock: Clock) -> Result<&Held<Targets>, TrustError> {
+        let listed = targets_in(&self.current_snapshot(clock)?.signed)?;
+        let missing = Role::Targets;
+        let held = self.targets.as_ref().ok_or(TrustError::OutOfOrder { missing })?;
+        is_listed(held, TARGETS_FILE, Role::Snapshot, listed)?;
+        fresh(held, clock)?;
+        Ok(held)
+    }
+}
+
+/// A persisted file, if the root's keys still vouch for it.
+fn cached<T: Metadata>(
+    raw: Option<&str>,
+    root: &Root,
+    limits: &Limits,
+    dropped: &mut Vec<TrustError>,
+) -> Option<Held<T>> {
+    let read = |raw: &str| {
+        let authority = Authority::of(root, T::ROLE)?;
+        Unchecked::<T>::read(raw.as_bytes(), limits.bytes(T::ROLE))?.verify(&authority)
+    };
+    read(raw?).map_err(|why| dropped.push(why)).ok()
+}
+
+fn recheck<T: Metadata>(
+    held: Option<Held<T>>,
+    root: &Root,
+    limits: &Limits,
+    dropped: &mut Vec<TrustError>,
+) -> Option<Held<T>> {
+    cached(Some(&held?.raw), root, limits, dropped)
+}
+
+fn fresh<T: Metadata>(held: &Held<T>, clock: Clock) -> Result<(), TrustError> {
+    let (expires, at) = (held.signed.expires(), clock.effective());
+    if expires > at { Ok(()) } else { Err(TrustError::Expired { role: T::ROLE, expires, at }) }
+}
+
+fn no_older(role: Role, file: &str, version: u64, trusted: u64) -> Result<(), TrustError> {
+    if version >= trusted {
+        return Ok(());
+    }
+    Err(TrustError::ListedRollback { role, file: cut(file), version, trusted })
+}
+
+fn same_version<T: Metadata>(
+    file: &Held<T>,
+    parent: Role,
+    listed: &FileMeta,
+) -> Result<(), TrustError> {
+    let (role, version, listed) = (T::ROLE, file.signed.version(), listed.version);
+    if version == listed {
+        return Ok(());
+    }
+    Err(TrustError::ListedVersion { role, parent, version, listed })
+}
+
+fn is_listed<T: Metadata>(
+    held: &Held<T>,
+    file: &str,
+    parent: Role,
+    listed: &FileMeta,
+) -> Result<(), TrustError> {
+    same_version(held, parent, listed)?;
+    check_listed(file, parent, listed, held.raw.as_bytes())
+}
+
+fn replaces<T>(newer: &Held<T>, held: Option<&Held<T>>) -> Step {
+    match held {
+        Some(held) if held.raw == newer.raw => Step::Unchanged,
+        _ => Step::Accepted,
+    }
+}
+
+fn targets_in(snapshot: &Snapshot) -> Result<&FileMeta, TrustError> {
+    snapshot
+        .meta
+        .get(TARGETS_FILE)
+        .ok_or_else(|| TrustError::Unlisted { role: Role::Snapshot, file: TARGETS_FILE.to_owned() })
+}

@@ -1,0 +1,5 @@
+pub(crate) mod repository;
+
+mod freshness;
+mod signatures;
+mod versions;

@@ -1,0 +1,46 @@
+use skerry_core::ids::Digest;
+
+use super::*;
+use crate::api::{DocumentInForce, RefusedDocument};
+
+#[test]
+fn the_text_says_what_is_in_force_and_what_was_refused() {
+    let digest = Digest::of(b"x");
+    let status = NodeStatus {
+        node: "pump-7".into(),
+        version: "0.1.0".into(),
+        pid: 42,
+        public_key: "00ff".into(),
+        key_id: "abcd".into(),
+        document: Some(DocumentInForce { version: 12, digest, audience: "node 'pump-7'".into() }),
+        refused: vec![RefusedDocument {
+            digest,
+            reason: "version 11 is older than 12".into(),
+            at_ms: 1,
+            count: 2,
+        }],
+        link: "connected".into(),
+        outbox: 3,
+        agents: [("running".to_owned(), 2), ("blocked".to_owned(), 1)].into(),
+        cgroup: "hybrid".into(),
+        store_notice: None,
+        local_wishes: false,
+    };
+    let short = digest.short();
+    assert_eq!(
+        text(&status),
+        format!(
+            "Node:       pump-7\n\
+             Version:    0.1.0, pid 42\n\
+             Key id:     abcd\n\
+             Public key: 00ff\n\
+             Document:   version 12, for node 'pump-7', {short}\n\
+             Agents:     1 blocked, 2 running\n\
+             Link:       connected\n\
+             Outbox:     3 waiting\n\
+             Cgroups:    hybrid\n\
+             Local:      run and apply are not allowed\n\
+             Refused:    {short} (2 times): version 11 is older than 12"
+        )
+    );
+}

@@ -1,0 +1,299 @@
+//! The node's configuration: what may be set, where it comes from, and what is assumed.
+//!
+//! Flag over environment (`SKERRY_…`) over `conf.d/*.toml` over the file over the default. Unknown
+//! keys are refused. It reads files and decides nothing about agents; next: [`crate::node`].
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use skerry_core::ids::{GroupName, NodeName};
+use skerry_core::units::Memory;
+use toml::{Table, Value};
+
+/// Where the configuration is looked for when no file is named.
+pub const DEFAULT_FILE: &str = "/etc/skerry/skerry.toml";
+const FILE_MAX: u64 = 1 << 20;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The node's name; the host name by default.
+    #[serde(default = "host_name")]
+    pub node: String,
+    /// The groups it is in.
+    #[serde(default)]
+    pub groups: Vec<GroupName>,
+    /// Where state is kept.
+    #[serde(default = "state_dir")]
+    pub state_dir: PathBuf,
+    /// Where sockets and run folders are; gone after a reboot.
+    #[serde(default = "run_dir")]
+    pub run_dir: PathBuf,
+    /// The control group under which agents live.
+    #[serde(default = "cgroup")]
+    pub cgroup: PathBuf,
+    /// What is trusted.
+    #[serde(default)]
+    pub trust: Trust,
+    /// The broker; none means that the node is managed locally or from a stick.
+    #[serde(default)]
+    pub broker: Option<skerry_sync::Config>,
+    /// What may be asked for on the node itself.
+    #[serde(default)]
+    pub local: Local,
+    /// How much of each agent's output is kept.
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// What is trusted.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trust {
+    /// The first root, as `skerry-fleet init` makes it. Without one no document is accepted.
+    #[serde(default)]
+    pub root: Option<PathBuf>,
+}
+
+/// What may be asked for on the node itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Local {
+    /// Whether `skerry run` and `skerry apply` are allowed.
+    #[serde(default = "yes")]
+    pub wishes: bool,
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        Self { wishes: true }
+    }
+}
+
+/// How much of each agent's output is kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Size of one file.
+    #[serde(default = "log_size")]
+    pub max_size: Memory,
+    /// How many files are kept, the one being written included.
+    #[serde(default = "log_files")]
+    pub files: u32,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { max_size: log_size(), files: log_files() }
+    }
+}
+
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+    name.split('.').next().unwrap_or_default().to_owned()
+}
+fn state_dir() -> PathBuf {
+    "/var/lib/skerry".into()
+}
+fn run_dir() -> PathBuf {
+    "/run/skerry".into()
+}
+fn cgroup() -> PathBuf {
+    "/skerry".into()
+}
+fn yes() -> bool {
+    true
+}
+fn log_size() -> Memory {
+    Memory(1 << 20)
+}
+fn log_files() -> u32 {
+    3
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("configuration {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file is not TOML.
+    #[error("configuration {path}: {source}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        source: Box<toml::de::Error>,
+    },
+    /// The whole has an unknown key or a value of the wrong kind.
+    #[error("configuration (from {sources}): {source}")]
+    Content {
+        /// What was merged.
+        sources: String,
+        /// What is wrong.
+        source: Box<toml::de::Error>,
+    },
+    /// The node's name cannot be used.
+    #[error("configuration: node: {0}")]
+    Node(#[from] skerry_core::ids::IdError),
+    /// A value is out of bounds.
+    #[error("configuration: {key} {problem}")]
+    Value {
+        /// Which.
+        key: &'static str,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// The broker's part is wrong.
+    #[error("configuration: broker: {0}")]
+    Broker(#[from] skerry_sync::ConfigError),
+}
+
+/// A setting that is laid over the files: a dotted key and its text.
+pub type Override = (&'static str, String);
+
+/// The variables that are understood, with the key each sets.
+pub const VARIABLES: [(&str, &str); 9] = [
+    ("SKERRY_NODE", "node"),
+    ("SKERRY_STATE_DIR", "state_dir"),
+    ("SKERRY_RUN_DIR", "run_dir"),
+    ("SKERRY_CGROUP", "cgroup"),
+    ("SKERRY_TRUST_ROOT", "trust.root"),
+    ("SKERRY_BROKER_URL", "broker.url"),
+    ("SKERRY_BROKER_TENANT", "broker.tenant"),
+    ("SKERRY_BROKER_USERNAME", "broker.username"),
+    ("SKERRY_BROKER_PASSWORD_FILE", "broker.password_file"),
+];
+
+impl Config {
+    /// Reads the file (the usual one, if it exists, when none is named) and its `conf.d`, and lays
+    /// the environment and `flags` over it.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a key or value that cannot be used.
+    pub fn load(file: Option<&Path>, flags: &[Override]) -> Result<Self, ConfigError> {
+        let (mut table, mut sources) = read_files(file)?;
+        for (variable, key) in VARIABLES {
+            if let Ok(value) = std::env::var(variable) {
+                set(&mut table, key, value);
+                sources.push(variable.to_owned());
+            }
+        }
+        for (key, value) in flags {
+            set(&mut table, key, value.clone());
+            sources.push(format!("--{}", key.replace(['.', '_'], "-")));
+        }
+        let mut config: Self = Value::Table(table).try_into().map_err(|source| {
+            let sources =
+                if sources.is_empty() { "defaults".to_owned() } else { sources.join(", ") };
+            ConfigError::Content { sources, source: Box::new(source) }
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The node's name, proven to be one.
+    ///
+    /// # Errors
+    /// It is not a DNS label.
+    pub fn node_name(&self) -> Result<NodeName, ConfigError> {
+        Ok(self.node.parse()?)
+    }
+
+    /// Where the local API listens.
+    pub fn socket(&self) -> PathBuf {
+        self.run_dir.join("api.sock")
+    }
+
+    fn check(&mut self) -> Result<(), ConfigError> {
+        self.node_name()?;
+        let absolute = |key, path: &Path| {
+            let wrong = ConfigError::Value { key, problem: "must be an absolute path" };
+            if path.is_absolute() { Ok(()) } else { Err(wrong) }
+        };
+        absolute("state_dir", &self.state_dir)?;
+        absolute("run_dir", &self.run_dir)?;
+        absolute("cgroup", &self.cgroup)?;
+        if self.cgroup == Path::new("/") {
+            let problem = "must be below the root of the hierarchy, such as /skerry";
+            return Err(ConfigError::Value { key: "cgroup", problem });
+        }
+        if self.log.max_size < Memory(65_536) || self.log.files == 0 || self.log.files > 1000 {
+            let problem = "needs a max_size of at least 64Ki and 1 to 1000 files";
+            return Err(ConfigError::Value { key: "log", problem });
+        }
+        if let Some(broker) = &mut self.broker {
+            broker.node.clone_from(&self.node);
+            if broker.tenant.is_empty() {
+                broker.tenant = "default".to_owned();
+            }
+            broker.groups = self.groups.iter().map(ToString::to_string).collect();
+            broker.check()?;
+        }
+        Ok(())
+    }
+}
+
+fn read_files(file: Option<&Path>) -> Result<(Table, Vec<String>), ConfigError> {
+    let path = file.unwrap_or_else(|| Path::new(DEFAULT_FILE));
+    let mut files = Vec::new();
+    if file.is_some() || path.exists() {
+        files.push(path.to_owned());
+    }
+    let drop_ins = path.with_file_name("conf.d");
+    if let Ok(entries) = std::fs::read_dir(drop_ins) {
+        let mut found: Vec<_> = entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+            .collect();
+        found.sort();
+        files.extend(found);
+    }
+    let mut table = Table::new();
+    for path in &files {
+        merge(&mut table, read_file(path)?);
+    }
+    Ok((table, files.iter().map(|path| path.display().to_string()).collect()))
+}
+
+fn read_file(path: &Path) -> Result<Table, ConfigError> {
+    use std::io::Read;
+    let fail = |source| ConfigError::Read { path: path.to_owned(), source };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(fail)?;
+    file.take(FILE_MAX).read_to_string(&mut text).map_err(fail)?;
+    text.parse()
+        .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
+}
+
+/// Lays one table over another; tables within are merged, everything else is replaced.
+fn merge(under: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => merge(below, above),
+            (_, value) => drop(under.insert(key, value)),
+        }
+    }
+}
+
+fn set(table: &mut Table, key: &str, value: String) {
+    match key.split_once('.') {
+        None => drop(table.insert(key.to_owned(), Value::String(value))),
+        Some((outer, inner)) => {
+            let below = table.entry(outer).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(below) = below {
+                set(below, inner, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

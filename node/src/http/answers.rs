@@ -1,0 +1,197 @@
+//! The answers of the local API: snapshots told, wishes handed to the ledger.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::{Response, StatusCode};
+use skerry_core::ids::AgentName;
+use skerry_sync::{Link, LinkState};
+use tokio::sync::watch;
+
+use super::{Body, json, refuse};
+use crate::api::{
+    AgentDetail, AgentList, AgentStats, Applied, Apply, DocumentInForce, NodeStatus, StatsList,
+};
+use crate::containers::{Containers, limits_in_force};
+use crate::identity::Identity;
+use crate::ledger::{Desk, LedgerError, Public, Verb};
+use crate::reconciler::Snapshot;
+
+/// How long a question for a newer revision is held.
+const HOLD: Duration = Duration::from_secs(30);
+
+/// What the API needs to know of the node.
+pub struct Node {
+    /// The way to the ledger.
+    pub desk: Desk,
+    /// What the reconciler found.
+    pub snapshots: watch::Receiver<Snapshot>,
+    /// What is desired.
+    pub ledger: watch::Receiver<Public>,
+    /// Where containers are.
+    pub containers: Arc<Containers>,
+    /// Who the node is.
+    pub identity: Arc<Identity>,
+    /// Its name.
+    pub name: String,
+    /// The link to the fleet, once it is set up; none without a broker.
+    pub link: watch::Receiver<Option<Link>>,
+    /// The kind of cgroup hierarchy.
+    pub cgroup: String,
+    /// How the state came to be.
+    pub store_notice: Option<String>,
+    /// Whether local wishes are allowed.
+    pub local_wishes: bool,
+}
+
+impl Node {
+    pub(super) async fn list(&self, after: Option<u64>) -> Response<Body> {
+        let mut snapshots = self.snapshots.clone();
+        if let Some(after) = after {
+            let newer = snapshots.wait_for(|snapshot| snapshot.revision > after);
+            let _ = tokio::time::timeout(HOLD, newer).await;
+        }
+        let snapshot = snapshots.borrow().clone();
+        let started = snapshot.found.iter().filter_map(|(name, found)| {
+            found.state.as_ref().map(|state| (name.clone(), state.started_at_ms))
+        });
+        let list = AgentList {
+            revision: snapshot.revision,
+            agents: (*snapshot.status).clone(),
+            started_at_ms: started.collect(),
+        };
+        json(StatusCode::OK, &list)
+    }
+
+    pub(super) fn detail(&self, name: &str) -> Response<Body> {
+        let snapshot = self.snapshots.borrow().clone();
+        let Ok(name) = name.parse::<AgentName>() else { return unknown(name) };
+        let Some(status) = snapshot.status.get(&name) else { return unknown(name.as_str()) };
+        let desired = self.ledger.borrow().desired.clone();
+        let found = snapshot.found.get(&name);
+        let state = found.and_then(|found| found.state.as_ref());
+        let cgroups = state.map(|s| s.cgroups.iter().map(|c| c.display().to_string()).collect());
+        let detail = AgentDetail {
+            status: status.clone(),
+            desired: desired.agents.get(&name).map(|wanted| wanted.spec.clone()),
+            running: found.map(|found| found.seen.spec.clone()),
+            limits_in_force: state.map(limits_in_force),
+            cgroups: cgroups.unwrap_or_default(),
+            monitor_pid: state.and_then(|state| u32::try_from(state.monitor.pid).ok()),
+            started_at_ms: state.map(|state| state.started_at_ms),
+            run_dir: self.containers.run_dir(&name).display().to_string(),
+            log_dir: self.containers.log_dir(&name).display().to_string(),
+            name,
+        };
+        json(StatusCode::OK, &detail)
+    }
+
+    pub(super) async fn apply(&self, bytes: &[u8]) -> Response<Body> {
+        let apply: Apply = match serde_json::from_slice(bytes) {
+            Ok(apply) => apply,
+            Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("the request: {error}")),
+        };
+        let before = self.snapshots.borrow().revision;
+        answer(self.desk.apply(apply).await, before)
+    }
+
+    pub(super) async fn change(&self, name: &str, verb: &str) -> Response<Body> {
+        let verb = match verb {
+            "stop" => Verb::Stop,
+            "start" => Verb::Start,
+            "restart" => Verb::Restart,
+            "remove" => Verb::Remove,
+            other => return refuse(StatusCode::NOT_FOUND, format!("no such verb: {other}")),
+        };
+        let Ok(name) = name.parse() else { return unknown(name) };
+        let before = self.snapshots.borrow().revision;
+        answer(self.desk.change(name, verb).await, before)
+    }
+
+    pub(super) fn stats(&self) -> Response<Body> {
+        let snapshot = self.snapshots.borrow().clone();
+        let running = snapshot.found.iter().filter_map(|(name, found)| {
+            let limits = limits_in_force(found.state.as_ref()?);
+            let stats = skerry_runtime::stats(&self.containers.run_dir(name)).ok()?;
+            let told = AgentStats {
+                memory_bytes: Some(stats.memory_bytes),
+                memory_limit_bytes: limits.memory.map(|m| m.0),
+                cpu_usec: Some(stats.cpu_usec),
+                pids: Some(stats.pids),
+                pids_limit: limits.pids.map(u64::from),
+                oom_kills: Some(stats.oom_kills),
+            };
+            Some((name.clone(), told))
+        });
+        json(StatusCode::OK, &StatsList { agents: running.collect() })
+    }
+
+    pub(super) fn status(&self) -> Response<Body> {
+        let ledger = self.ledger.borrow().clone();
+        let mut agents: BTreeMap<String, u32> = BTreeMap::new();
+        for status in self.snapshots.borrow().status.values() {
+            *agents.entry(status.state.to_string()).or_default() += 1;
+        }
+        let link = self.link.borrow().clone();
+        let public = self.identity.public();
+        let status = NodeStatus {
+            node: self.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            public_key: public.to_hex(),
+            key_id: public.id().as_str().to_owned(),
+            document: ledger.document.as_ref().map(|document| DocumentInForce {
+                version: document.get().version,
+                digest: document.digest(),
+                audience: document.get().audience.to_string(),
+            }),
+            refused: ledger.refused,
+            link: link.as_ref().map_or_else(
+                || "no broker configured".to_owned(),
+                |link| words(&link.state().borrow()),
+            ),
+            outbox: link.map_or(0, |link| link.stats().borrow().queued as u64),
+            agents,
+            cgroup: self.cgroup.clone(),
+            store_notice: self.store_notice.clone(),
+            local_wishes: self.local_wishes,
+        };
+        json(StatusCode::OK, &status)
+    }
+}
+
+fn words(state: &LinkState) -> String {
+    match state {
+        LinkState::Connecting { attempt, last: None } => format!("connecting (attempt {attempt})"),
+        LinkState::Connecting { attempt, last: Some(why) } => {
+            format!("connecting (attempt {attempt}; before: {why})")
+        }
+        LinkState::Connected { .. } => "connected".to_owned(),
+        LinkState::Offline { reason, .. } => format!("offline: {reason}"),
+    }
+}
+
+fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Response<Body> {
+    match applied {
+        Ok(applied) => json(StatusCode::OK, &Applied { revision, ..applied }),
+        Err(error) => {
+            let status = match &error {
+                LedgerError::Unknown(_) => StatusCode::NOT_FOUND,
+                LedgerError::NoLocal => StatusCode::FORBIDDEN,
+                LedgerError::Fleet(..) | LedgerError::Needed(..) => StatusCode::CONFLICT,
+                LedgerError::Spec(_) => StatusCode::BAD_REQUEST,
+                LedgerError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+                LedgerError::Store(_) | LedgerError::Row(..) | LedgerError::Document(_) => {
+                    StatusCode::INTERNAL_SERVER_ERROR
+                }
+            };
+            refuse(status, error.to_string())
+        }
+    }
+}
+
+pub(super) fn unknown(name: &str) -> Response<Body> {
+    let error = format!("agent '{name}' is not known on this node; see: skerry ps -a");
+    refuse(StatusCode::NOT_FOUND, error)
+}

@@ -1,0 +1,228 @@
+//! The ledger: the one task that may change what is desired.
+//!
+//! It owns the accepted document, the local wishes and the trusted metadata. Every change is
+//! committed first, then published to the reconciler, then answered. Documents go through
+//! [`crate::inbox`]; local wishes are handled in `wishes.rs`.
+
+mod wishes;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use skerry_core::accept::{Accepted, Ledger as Record, Refusal};
+use skerry_core::agent::SpecError;
+use skerry_core::bundle::Audience;
+use skerry_core::desired::{Desired, LocalWish};
+use skerry_core::document::Document;
+use skerry_core::ids::AgentName;
+use skerry_core::report::RefusedDocument;
+use skerry_core::trust::TrustStore;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::api::{Applied, Apply};
+use crate::inbox;
+use crate::store::{Change, Durability, Space, Store, StoreError};
+
+/// The key of rows that stand alone in their space.
+pub const ONLY: &[u8] = b"current";
+
+/// Why a request to the ledger was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The store failed; nothing was acknowledged.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A row in the store is not what was written there.
+    #[error("state: the row '{0}' cannot be read: {1}")]
+    Row(&'static str, serde_json::Error),
+    /// The document in the store is not what was accepted.
+    #[error("state: the document in force cannot be read: {0}")]
+    Document(#[from] Refusal),
+    /// The specs cannot be followed.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// Local wishes are switched off.
+    #[error(
+        "local agents are switched off on this node; set local.wishes = true in its configuration, or use the fleet"
+    )]
+    NoLocal,
+    /// The name is the fleet's.
+    #[error("agent '{0}' belongs to the fleet's document (version {1}); change it there")]
+    Fleet(AgentName, u64),
+    /// Nobody wishes it here.
+    #[error("agent '{0}' is not known on this node; see: skerry ps -a")]
+    Unknown(AgentName),
+    /// Another local agent needs it.
+    #[error("agent '{0}' is needed by '{1}', which depends on it; remove that first, or together")]
+    Needed(AgentName, AgentName),
+    /// The node ends.
+    #[error("the node is shutting down")]
+    Closed,
+}
+
+/// What the ledger is asked.
+pub enum Request {
+    /// A bundle came, by whatever way.
+    Bundle {
+        /// Its bytes as received.
+        bytes: Vec<u8>,
+        /// Answered when its fate is durable.
+        done: oneshot::Sender<Result<inbox::Fate, LedgerError>>,
+    },
+    /// Somebody on the node wants agents.
+    Apply(Apply, oneshot::Sender<Result<Applied, LedgerError>>),
+    /// Somebody on the node changes one agent.
+    Change(AgentName, Verb, oneshot::Sender<Result<Applied, LedgerError>>),
+}
+
+/// What can be done to one local agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Stop it and keep it stopped.
+    Stop,
+    /// Start it again.
+    Start,
+    /// Run it anew.
+    Restart,
+    /// Forget it.
+    Remove,
+}
+
+/// What others may see of the ledger.
+#[derive(Debug, Clone, Default)]
+pub struct Public {
+    /// What must be.
+    pub desired: Arc<Desired>,
+    /// The document in force.
+    pub document: Option<Arc<Accepted<Document>>>,
+    /// The last refusals.
+    pub refused: Vec<RefusedDocument>,
+}
+
+/// The ledger's own state; all of it is in the store too.
+pub struct Ledger {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) audience: Audience,
+    pub(crate) trust: Option<TrustStore>,
+    pub(crate) document: Option<Arc<Accepted<Document>>>,
+    pub(crate) refused: Vec<RefusedDocument>,
+    local: BTreeMap<AgentName, LocalWish>,
+    local_allowed: bool,
+    public: watch::Sender<Public>,
+}
+
+impl Ledger {
+    /// Reads the ledger from the store. `root` is the installed trust root, used when the store has
+    /// no newer one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn load(
+        store: Arc<dyn Store>,
+        audience: Audience,
+        root: Option<String>,
+        local_allowed: bool,
+    ) -> Result<(Self, watch::Receiver<Public>), LedgerError> {
+        let trust = row(&*store, Space::Trust, "trust")?.or_else(|| root.map(TrustStore::new));
+        let record: Option<Record> = row(&*store, Space::Document, "document")?;
+        let document = record.map(|record| record.read()).transpose()?.map(Arc::new);
+        let refused = row(&*store, Space::Refused, "refused")?.unwrap_or_default();
+        let mut local = BTreeMap::new();
+        for (_, value) in store.scan(Space::Local)? {
+            let wish: LocalWish =
+                serde_json::from_slice(&value).map_err(|e| LedgerError::Row("local", e))?;
+            local.insert(wish.spec.name.clone(), wish);
+        }
+        let (public, seen) = watch::channel(Public::default());
+        let ledger =
+            Self { store, audience, trust, document, refused, local, local_allowed, public };
+        ledger.publish();
+        Ok((ledger, seen))
+    }
+
+    /// Serves requests until every sender is gone.
+    pub async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        while let Some(request) = requests.recv().await {
+            match request {
+                Request::Bundle { bytes, done } => {
+                    let _ = done.send(inbox::take(&mut self, &bytes));
+                }
+                Request::Apply(apply, done) => drop(done.send(self.apply(apply))),
+                Request::Change(name, verb, done) => drop(done.send(self.change(&name, verb))),
+            }
+        }
+    }
+
+    /// Makes changes durable.
+    pub(crate) fn commit(&self, changes: &[Change]) -> Result<(), LedgerError> {
+        Ok(self.store.commit(changes, Durability::Durable)?)
+    }
+
+    /// Tells everybody what is desired now.
+    pub(crate) fn publish(&self) {
+        let wishes: Vec<_> = self.local.values().cloned().collect();
+        let desired = Arc::new(Desired::merge(self.document.as_deref(), &wishes));
+        let (document, refused) = (self.document.clone(), self.refused.clone());
+        let _ = self.public.send_replace(Public { desired, document, refused });
+    }
+}
+
+fn row<T: serde::de::DeserializeOwned>(
+    store: &dyn Store,
+    space: Space,
+    what: &'static str,
+) -> Result<Option<T>, LedgerError> {
+    let value = store.get(space, ONLY)?;
+    value.map(|v| serde_json::from_slice(&v).map_err(|e| LedgerError::Row(what, e))).transpose()
+}
+
+/// A row to write, in JSON.
+pub(crate) fn put<T: serde::Serialize>(space: Space, key: &[u8], value: &T) -> Change {
+    // Every row is a struct of strings, numbers and lists: serialising cannot fail.
+    Change::put(space, key, serde_json::to_vec(value).unwrap_or_default())
+}
+
+/// The way to the ledger. Clones lead to the same one.
+#[derive(Clone)]
+pub struct Desk(mpsc::Sender<Request>);
+
+impl Desk {
+    /// A way to a ledger that will read `requests`.
+    pub fn new() -> (Self, mpsc::Receiver<Request>) {
+        let (sender, receiver) = mpsc::channel(16);
+        (Self(sender), receiver)
+    }
+
+    /// Hands in a bundle, and waits until its fate is durable.
+    ///
+    /// # Errors
+    /// Its fate could not be made durable: it must not be acknowledged.
+    pub async fn bundle(&self, bytes: Vec<u8>) -> Result<inbox::Fate, LedgerError> {
+        self.ask(|done| Request::Bundle { bytes, done }).await
+    }
+
+    /// Hands in local wishes.
+    ///
+    /// # Errors
+    /// They were refused, or could not be made durable.
+    pub async fn apply(&self, apply: Apply) -> Result<Applied, LedgerError> {
+        self.ask(|done| Request::Apply(apply, done)).await
+    }
+
+    /// Changes one local agent.
+    ///
+    /// # Errors
+    /// It was refused, or could not be made durable.
+    pub async fn change(&self, name: AgentName, verb: Verb) -> Result<Applied, LedgerError> {
+        self.ask(|done| Request::Change(name, verb, done)).await
+    }
+
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> Request,
+    ) -> Result<T, LedgerError> {
+        let (done, answer) = oneshot::channel();
+        self.0.send(request(done)).await.map_err(|_| LedgerError::Closed)?;
+        answer.await.map_err(|_| LedgerError::Closed)?
+    }
+}

@@ -1,0 +1,115 @@
+//! Local wishes: what somebody on the node asks for, authorised by the socket's peer credentials.
+//!
+//! They are kept apart from the fleet's document. A name of the fleet's is refused with its owner.
+
+use skerry_core::desired::LocalWish;
+use skerry_core::document::check_agents;
+use skerry_core::ids::AgentName;
+
+use super::{Ledger, LedgerError, Verb, put};
+use crate::api::{Applied, Apply};
+use crate::store::{Change, Space};
+
+impl Ledger {
+    /// Takes a list of agents: all of them or none.
+    pub(super) fn apply(&mut self, apply: Apply) -> Result<Applied, LedgerError> {
+        if !self.local_allowed {
+            return Err(LedgerError::NoLocal);
+        }
+        for spec in &apply.agents {
+            self.refuse_fleet(&spec.name)?;
+        }
+        let mut next = self.local.clone();
+        let mut applied = Applied::default();
+        if apply.prune {
+            next.retain(|name, _| apply.agents.iter().any(|spec| spec.name == *name));
+            let gone = self.local.keys().filter(|name| !next.contains_key(name));
+            applied.removed = gone.cloned().collect();
+        }
+        for spec in apply.agents {
+            let name = spec.name.clone();
+            let wish = LocalWish { spec, stopped: false, generation: 0 };
+            match self.local.get(&name) {
+                None => applied.created.push(name.clone()),
+                Some(old) if old.spec == wish.spec && !old.stopped => {
+                    applied.unchanged.push(name);
+                    continue;
+                }
+                Some(_) => applied.changed.push(name.clone()),
+            }
+            next.insert(name, wish);
+        }
+        let specs: Vec<_> = next.values().map(|wish| wish.spec.clone()).collect();
+        check_agents(&specs)?;
+        if apply.dry_run {
+            return Ok(applied);
+        }
+        let removals =
+            applied.removed.iter().map(|name| Change::remove(Space::Local, name.as_str()));
+        let touched = applied.created.iter().chain(&applied.changed);
+        let puts = touched.filter_map(|name| {
+            next.get(name).map(|wish| put(Space::Local, name.as_str().as_bytes(), wish))
+        });
+        let changes: Vec<_> = removals.chain(puts).collect();
+        if !changes.is_empty() {
+            self.commit(&changes)?;
+            self.local = next;
+            self.publish();
+        }
+        Ok(applied)
+    }
+
+    /// Changes one agent.
+    pub(super) fn change(&mut self, name: &AgentName, verb: Verb) -> Result<Applied, LedgerError> {
+        let Some(wish) = self.local.get(name) else {
+            self.refuse_fleet(name)?;
+            return Err(LedgerError::Unknown(name.clone()));
+        };
+        let mut wish = wish.clone();
+        let mut applied = Applied::default();
+        match verb {
+            Verb::Remove => {
+                self.refuse_needed(name)?;
+                self.commit(&[Change::remove(Space::Local, name.as_str())])?;
+                self.local.remove(name);
+                applied.removed.push(name.clone());
+                self.publish();
+                return Ok(applied);
+            }
+            Verb::Stop if wish.stopped => applied.unchanged.push(name.clone()),
+            Verb::Stop => {
+                wish.stopped = true;
+                applied.removed.push(name.clone());
+            }
+            Verb::Start if !wish.stopped => applied.unchanged.push(name.clone()),
+            Verb::Start | Verb::Restart => {
+                wish.stopped = false;
+                wish.generation += 1;
+                applied.changed.push(name.clone());
+            }
+        }
+        if applied.unchanged.is_empty() {
+            self.commit(&[put(Space::Local, name.as_str().as_bytes(), &wish)])?;
+            self.local.insert(name.clone(), wish);
+            self.publish();
+        }
+        Ok(applied)
+    }
+
+    fn refuse_fleet(&self, name: &AgentName) -> Result<(), LedgerError> {
+        let Some(document) = &self.document else { return Ok(()) };
+        let taken = document.get().agents.iter().any(|spec| spec.name == *name);
+        if taken && !self.local.contains_key(name) {
+            return Err(LedgerError::Fleet(name.clone(), document.get().version));
+        }
+        Ok(())
+    }
+
+    fn refuse_needed(&self, name: &AgentName) -> Result<(), LedgerError> {
+        let mut others = self.local.values().map(|wish| &wish.spec);
+        match others.find(|spec| spec.name != *name && spec.depends_on.contains_key(name)) {
+            Some(by) => Err(LedgerError::Needed(name.clone(), by.name.clone())),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The node process: wiring, and the order of a boot.
+//!
+//! State first, agents second, the local API third, and the network last: nothing local waits for
+//! it. Every task below is one file: [`crate::ledger`], [`crate::reconciler`], [`crate::http`],
+//! [`crate::link`], [`crate::reporter`].
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use skerry_core::bundle::Audience;
+use skerry_core::report::{Host, Presence};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::cli::NodeArgs;
+use crate::config::{Config, Override};
+use crate::containers::Containers;
+use crate::http;
+use crate::identity::Identity;
+use crate::ledger::{Desk, Ledger, Public};
+use crate::link;
+use crate::outbox::StoredOutbox;
+use crate::reconciler::{Reconciler, Snapshot};
+use crate::reporter::{self, Counter, Speaker};
+use crate::store::Store;
+use crate::store::sled::SledStore;
+
+const ROOT_MAX: u64 = 512_000;
+
+/// Runs the node until it is told to end. Agents go on without it.
+///
+/// # Errors
+/// What keeps it from running, with the way out where there is one.
+pub fn main(args: NodeArgs) -> anyhow::Result<()> {
+    let flags = overrides(&args);
+    let config = Config::load(args.config.as_deref(), &flags)?;
+    begin_log(args.log.as_deref());
+    // The name of a folder that agents' records stand in must not be guessed at by others.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(2)
+        .build()
+        .context("cannot begin the event loop")?;
+    runtime.block_on(run(config))
+}
+
+fn overrides(args: &NodeArgs) -> Vec<Override> {
+    let path = |path: &Path| path.display().to_string();
+    let flags = [
+        ("node", args.name.as_ref().map(ToString::to_string)),
+        ("broker.tenant", args.tenant.as_ref().map(ToString::to_string)),
+        ("broker.url", args.broker.clone()),
+        ("run_dir", args.run_dir.as_deref().map(path)),
+        ("state_dir", args.state_dir.as_deref().map(path)),
+    ];
+    flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
+
+fn begin_log(filter: Option<&str>) {
+    let filter = tracing_subscriber::EnvFilter::new(filter.unwrap_or("info"));
+    let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    format.with_ansi(false).with_target(false).init();
+}
+
+async fn run(config: Config) -> anyhow::Result<()> {
+    let name = config.node_name()?;
+    let audience = Audience { node: name.clone(), groups: config.groups.clone() };
+    let root = config.trust.root.as_deref().map(read_root).transpose()?;
+    let opened = SledStore::open(&config.state_dir.join("state"))?;
+    if let Some(notice) = &opened.notice {
+        tracing::error!(notice, "state");
+    }
+    let store: Arc<dyn Store> = Arc::new(opened.store);
+    let identity = Arc::new(Identity::load(&config.state_dir)?);
+    let kernel = skerry_runtime::Kernel::probe().context("cannot look at the kernel's cgroups")?;
+    let cgroup = format!("{:?}", kernel.version()).to_lowercase();
+
+    let (ledger, public) = Ledger::load(store.clone(), audience, root, config.local.wishes)?;
+    let (desk, requests) = Desk::new();
+    let containers = Arc::new(Containers::new(&config)?);
+    let images = Arc::new(skerry_images::Store::open(&config.state_dir)?);
+    let (reconciler, snapshots) = Reconciler::new(containers.clone(), images, public.clone())
+        .context("cannot watch the agents' folders")?;
+    tokio::spawn(ledger.run(requests));
+    tokio::spawn(reconciler.run());
+
+    let (link_in, link_seen) = watch::channel(None);
+    let node = Arc::new(http::Node {
+        desk: desk.clone(),
+        snapshots: snapshots.clone(),
+        ledger: public.clone(),
+        containers: containers.clone(),
+        identity: identity.clone(),
+        name: name.to_string(),
+        link: link_seen,
+        cgroup: cgroup.clone(),
+        store_notice: opened.notice,
+        local_wishes: config.local.wishes,
+    });
+    let socket = config.socket();
+    let listener = http::listen(&socket)?;
+    tokio::spawn(http::serve(listener, node));
+    tracing::info!(node = %name, socket = %socket.display(), "ready");
+
+    let speaker = speaker(identity.clone(), name.clone(), cgroup)?;
+    let farewell = connect(&config, store, desk, speaker, snapshots, public, &link_in)?;
+    until_told().await?;
+    tracing::info!("ending; agents go on");
+    if let Some((link, word)) = farewell {
+        link.close(Some(word)).await;
+    }
+    let _ = std::fs::remove_file(&socket);
+    containers.leave(&kernel);
+    Ok(())
+}
+
+type Farewell = (skerry_sync::Link, bytes::Bytes);
+
+/// Sets up the link to the fleet, if there is a broker.
+fn connect(
+    config: &Config,
+    store: Arc<dyn Store>,
+    desk: Desk,
+    speaker: Speaker,
+    snapshots: watch::Receiver<Snapshot>,
+    public: watch::Receiver<Public>,
+    link_in: &watch::Sender<Option<skerry_sync::Link>>,
+) -> anyhow::Result<Option<Farewell>> {
+    let Some(broker) = &config.broker else { return Ok(None) };
+    let word = |online| {
+        let node = speaker.node.clone();
+        let boot_id = speaker.boot_id.clone();
+        link::presence(&speaker.identity, &Presence { node, online, boot_id })
+    };
+    let (here, gone) = (word(true), word(false));
+    let birth = here.clone();
+    let outbox = StoredOutbox(store.clone());
+    let session = skerry_sync::start(broker, outbox, gone.clone(), move || birth.clone())?;
+    link_in.send_replace(Some(session.link.clone()));
+    tokio::spawn(session.task);
+    tokio::spawn(link::serve(session.inbound, desk));
+    let counter = Counter::load(store)?;
+    let link = session.link.clone();
+    tokio::spawn(reporter::run(speaker, counter, link, snapshots, public));
+    Ok(Some((session.link, gone)))
+}
+
+fn speaker(
+    identity: Arc<Identity>,
+    node: skerry_core::ids::NodeName,
+    cgroup: String,
+) -> anyhow::Result<Speaker> {
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .context("cannot read the boot id")?
+        .trim()
+        .to_owned();
+    let uname = rustix::system::uname();
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let host = Host {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        arch: uname.machine().to_string_lossy().into_owned(),
+        kernel: uname.release().to_string_lossy().into_owned(),
+        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
+        memory_bytes: system.total_memory(),
+        cgroup,
+    };
+    Ok(Speaker { identity, node, boot_id, host })
+}
+
+fn read_root(path: &Path) -> anyhow::Result<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(ROOT_MAX).read_to_string(&mut text))
+        .with_context(|| format!("cannot read the trust root {}", path.display()))?;
+    Ok(text)
+}
+
+async fn until_told() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

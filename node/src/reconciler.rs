@@ -1,0 +1,238 @@
+//! The reconciler: looks, plans, does, tells; then waits until there is a reason to look again.
+//!
+//! It decides nothing itself: [`skerry_core::plan`] does. It must never wait for anything but its
+//! own inputs (what is desired, what happened, what is due), never poll, and never lose a failure:
+//! what cannot be done becomes something observed. Next: `execute.rs` for the effects.
+
+mod execute;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use skerry_core::desired::Desired;
+use skerry_core::ids::{AgentName, Digest};
+use skerry_core::memory::Memory;
+use skerry_core::observed::{Observed, Phase};
+use skerry_core::plan::{Plan, Status, plan};
+use skerry_core::time::Tick;
+use tokio::sync::{mpsc, watch};
+
+use crate::clock;
+use crate::containers::{Containers, Found};
+use crate::ledger::Public;
+use crate::wake::{Event, Watcher, watch_adopted};
+
+/// After a step that failed, the next plan is not made sooner than this.
+const BREATH: Duration = Duration::from_secs(1);
+/// Events that may wait to be looked at.
+pub const EVENTS: usize = 256;
+
+/// What the reconciler found and did, for the API and the reporter.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Grows whenever anything below changes.
+    pub revision: u64,
+    /// What to tell of each agent.
+    pub status: Arc<BTreeMap<AgentName, Status>>,
+    /// What was found of each agent.
+    pub found: Arc<BTreeMap<AgentName, Found>>,
+    /// Fleet agents whose name is taken.
+    pub clashes: Vec<AgentName>,
+}
+
+/// The task.
+pub struct Reconciler {
+    containers: Arc<Containers>,
+    images: Arc<skerry_images::Store>,
+    ledger: watch::Receiver<Public>,
+    watcher: Watcher,
+    events: mpsc::Receiver<Event>,
+    events_in: mpsc::Sender<Event>,
+    snapshot: watch::Sender<Snapshot>,
+    memory: Memory,
+    found: BTreeMap<AgentName, Found>,
+    /// Images that are known to be there.
+    present: BTreeSet<Digest>,
+    /// Whose monitor is being watched.
+    watched: BTreeMap<AgentName, i32>,
+}
+
+impl Reconciler {
+    /// Takes stock of what runs already.
+    ///
+    /// # Errors
+    /// The kernel's means to be woken cannot be had.
+    pub fn new(
+        containers: Arc<Containers>,
+        images: Arc<skerry_images::Store>,
+        ledger: watch::Receiver<Public>,
+    ) -> std::io::Result<(Self, watch::Receiver<Snapshot>)> {
+        let watcher = Watcher::new(&images.index_dir())?;
+        let (events_in, events) = mpsc::channel(EVENTS);
+        let (snapshot, seen) = watch::channel(Snapshot::default());
+        let mut reconciler = Self {
+            containers,
+            images,
+            ledger,
+            watcher,
+            events,
+            events_in,
+            snapshot,
+            memory: Memory::default(),
+            found: BTreeMap::new(),
+            present: BTreeSet::new(),
+            watched: BTreeMap::new(),
+        };
+        for name in reconciler.containers.names() {
+            reconciler.adopt(&name);
+        }
+        Ok((reconciler, seen))
+    }
+
+    /// Works until the ledger is gone.
+    pub async fn run(mut self) {
+        loop {
+            let desired = self.ledger.borrow_and_update().desired.clone();
+            let now = clock::tick();
+            let observed = self.observe(&desired);
+            self.memory.learn(&desired, &observed, now, jitter);
+            let plan = plan(&desired, &observed, &self.memory, now);
+            self.publish(&plan, &desired);
+            let failed = plan.steps.iter().filter(|step| !self.execute(step, &desired)).count();
+            let again = match (plan.steps.len(), failed) {
+                (0, _) => plan.wake_at,
+                (_, 0) => Some(now),
+                _ => Some(clock::tick().after(span(BREATH))),
+            };
+            if !self.wait(again).await {
+                return;
+            }
+        }
+    }
+
+    /// Waits for a reason to plan again; `false` if there will be none.
+    async fn wait(&mut self, until: Option<Tick>) -> bool {
+        let happened = tokio::select! {
+            changed = self.ledger.changed() => return changed.is_ok(),
+            event = self.events.recv() => event.into_iter().collect(),
+            told = self.watcher.next() => told.unwrap_or_else(|error| {
+                tracing::error!(%error, "cannot watch run folders");
+                Vec::new()
+            }),
+            () = sleep_until(until) => Vec::new(),
+        };
+        for event in happened {
+            self.take(event);
+        }
+        while let Ok(event) = self.events.try_recv() {
+            self.take(event);
+        }
+        true
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Agent(name) => self.look(&name),
+            Event::Images => self.present.clear(),
+            Event::Probed { agent, result } => {
+                if let Some(found) = self.found.get(&agent) {
+                    self.memory.probed(&agent, &found.seen, clock::tick(), result);
+                }
+            }
+        }
+    }
+
+    /// What is found now, with the images that are wanted.
+    fn observe(&mut self, desired: &Desired) -> Observed {
+        for wanted in desired.agents.values() {
+            let image = wanted.spec.image;
+            if !self.present.contains(&image) && self.images.has(&image) {
+                self.present.insert(image);
+            }
+        }
+        let agents = self.found.iter().map(|(name, found)| (name.clone(), found.seen.clone()));
+        Observed { agents: agents.collect(), images: self.present.clone() }
+    }
+
+    /// An agent that an earlier node process left.
+    fn adopt(&mut self, name: &AgentName) {
+        let run_dir = self.containers.run_dir(name);
+        if let Err(error) = self.watcher.add(name, &run_dir) {
+            tracing::warn!(agent = %name, %error, "cannot watch the run folder");
+        }
+        self.look(name);
+        if let Some(found) = self.found.get(name) {
+            tracing::info!(agent = %name, phase = ?found.seen.phase, "found");
+        }
+    }
+
+    /// Looks at one agent again.
+    fn look(&mut self, name: &AgentName) {
+        match self.containers.look(name) {
+            Some(found) => {
+                let monitor = found.state.as_ref().map(|state| state.monitor);
+                if let (Phase::Running { .. }, Some(monitor)) = (&found.seen.phase, monitor)
+                    && self.watched.get(name) != Some(&monitor.pid)
+                {
+                    self.watched.insert(name.clone(), monitor.pid);
+                    watch_adopted(name.clone(), monitor, self.events_in.clone());
+                }
+                self.found.insert(name.clone(), found);
+            }
+            // What never came so far as to leave a trace on disk is remembered as it is.
+            None if self.is_unlaunched(name) => {}
+            None => {
+                self.found.remove(name);
+                self.watched.remove(name);
+            }
+        }
+    }
+
+    fn is_unlaunched(&self, name: &AgentName) -> bool {
+        self.found.get(name).is_some_and(|found| matches!(found.seen.phase, Phase::Failed { .. }))
+    }
+
+    fn publish(&self, plan: &Plan, desired: &Desired) {
+        self.snapshot.send_if_modified(|snapshot| {
+            let same_found = snapshot.found.len() == self.found.len()
+                && snapshot
+                    .found
+                    .iter()
+                    .zip(&self.found)
+                    .all(|((a, x), (b, y))| a == b && x.seen == y.seen && x.state == y.state);
+            if *snapshot.status == plan.status && same_found && snapshot.clashes == desired.clashes
+            {
+                return false;
+            }
+            snapshot.revision += 1;
+            snapshot.status = Arc::new(plan.status.clone());
+            snapshot.found = Arc::new(self.found.clone());
+            snapshot.clashes.clone_from(&desired.clashes);
+            true
+        });
+    }
+}
+
+fn span(duration: Duration) -> skerry_core::units::Span {
+    skerry_core::units::Span { millis: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX) }
+}
+
+fn jitter() -> u16 {
+    let mut raw = [0; 2];
+    // Without randomness every node waits the same: no reason to stop.
+    let _ = getrandom::fill(&mut raw);
+    u16::from_ne_bytes(raw)
+}
+
+/// Sleeps until a tick; for ever, if there is none. The timer below does not count suspend, so a
+/// device that was suspended may be late by that time, never early.
+async fn sleep_until(tick: Option<Tick>) {
+    match tick {
+        None => std::future::pending().await,
+        Some(at) => {
+            let left = at.since(clock::tick());
+            tokio::time::sleep(Duration::from_millis(left.millis)).await;
+        }
+    }
+}

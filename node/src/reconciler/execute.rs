@@ -1,0 +1,100 @@
+//! One step, one effect. A step that fails is told by `false`, and by what is observed after it.
+
+use skerry_core::desired::Desired;
+use skerry_core::ids::AgentName;
+use skerry_core::plan::Step;
+
+use super::Reconciler;
+use crate::clock;
+use crate::containers::{ContainerError, Found};
+use crate::probe;
+use crate::wake::{Event, watch_child};
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+enum StepError {
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    #[error("image: {0}")]
+    Image(#[from] skerry_images::StoreError),
+    #[error("nobody wants it any more")]
+    Gone,
+}
+
+impl Reconciler {
+    /// Does a step; `false` if it failed.
+    pub(super) fn execute(&mut self, step: &Step, desired: &Desired) -> bool {
+        let agent = step.agent();
+        let done = match step {
+            Step::Start { agent } => self.start(agent, desired),
+            Step::Terminate { agent, why } => {
+                tracing::info!(%agent, %why, "stopping");
+                self.containers.terminate(agent).map_err(StepError::from)
+            }
+            Step::Kill { agent, why } => {
+                tracing::info!(%agent, %why, "killing");
+                self.containers.kill(agent).map_err(StepError::from)
+            }
+            Step::Clean { agent } => self.clean(agent),
+            Step::Probe { agent } => {
+                self.probe(agent);
+                Ok(())
+            }
+        };
+        self.memory.note(step, clock::tick());
+        if !matches!(step, Step::Probe { .. } | Step::Start { .. }) {
+            self.look(agent);
+        }
+        if let Err(error) = &done {
+            tracing::warn!(%agent, %error, ?step, "step failed");
+        }
+        done.is_ok()
+    }
+
+    fn start(&mut self, name: &AgentName, desired: &Desired) -> Result<(), StepError> {
+        let wanted = desired.agents.get(name).ok_or(StepError::Gone)?;
+        let launched = self
+            .images
+            .image(&wanted.spec.image)
+            .map_err(StepError::from)
+            .and_then(|image| Ok(self.containers.start(wanted, &image)?));
+        match launched {
+            Ok(monitor) => {
+                tracing::info!(agent = %name, image = %wanted.spec.image, "starting");
+                watch_child(name.clone(), monitor, self.events_in.clone());
+                let run_dir = self.containers.run_dir(name);
+                if let Err(error) = self.watcher.add(name, &run_dir) {
+                    tracing::warn!(agent = %name, %error, "cannot watch the run folder");
+                }
+                self.look(name);
+                Ok(())
+            }
+            Err(error) => {
+                // It backs off like one that started and failed.
+                self.found.insert(name.clone(), Found::failed(wanted, error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    fn clean(&mut self, name: &AgentName) -> Result<(), StepError> {
+        self.containers.clean(name)?;
+        self.found.remove(name);
+        self.watched.remove(name);
+        Ok(())
+    }
+
+    fn probe(&self, name: &AgentName) {
+        let Some(found) = self.found.get(name) else { return };
+        let (Some(check), Some(state)) = (&found.seen.spec.health_check, &found.state) else {
+            return;
+        };
+        let (agent, events) = (name.clone(), self.events_in.clone());
+        let (check, pid) = (check.clone(), state.init.pid);
+        let run_dir = self.containers.run_dir(name);
+        tokio::spawn(async move {
+            let result = probe::probe(&check, &run_dir, pid).await;
+            let _ = events.send(Event::Probed { agent, result }).await;
+        });
+    }
+}

@@ -1,0 +1,159 @@
+//! The reporter: compares what is with what was last told, and hands the change to the outbox.
+//!
+//! Every report is signed with the node's key and carries a counter that never goes back. It tells
+//! nothing when nothing changed, and gathers changes that come together into one report.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use skerry_core::ids::NodeName;
+use skerry_core::report::{DocumentRef, Host, Report};
+use skerry_core::trust::detached::seal;
+use skerry_sync::{Link, Outgoing, Priority, Up};
+use tokio::sync::watch;
+
+use crate::clock;
+use crate::identity::Identity;
+use crate::ledger::Public;
+use crate::reconciler::Snapshot;
+use crate::store::{Change, Durability, Space, Store, StoreError};
+
+/// Changes within this time go into one report.
+const GATHER: Duration = Duration::from_millis(100);
+/// A report that the outbox does not take is tried again after this time.
+const AGAIN: Duration = Duration::from_secs(10);
+const COUNTER: &[u8] = b"report";
+/// Counters are reserved in blocks, so that not every report costs a write of its own.
+const BLOCK: u64 = 64;
+
+/// The counter of reports, which outlives the process.
+pub struct Counter {
+    store: Arc<dyn Store>,
+    next: u64,
+    reserved: u64,
+}
+
+impl Counter {
+    /// The counter after everything that was ever reserved.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn load(store: Arc<dyn Store>) -> Result<Self, StoreError> {
+        let row = store.get(Space::Counter, COUNTER)?;
+        let raw = row.and_then(|value| <[u8; 8]>::try_from(value.as_slice()).ok());
+        let reserved = raw.map_or(0, u64::from_be_bytes);
+        Ok(Self { store, next: reserved, reserved })
+    }
+
+    fn take(&mut self) -> Result<u64, StoreError> {
+        if self.next >= self.reserved {
+            let reserved = self.next.saturating_add(BLOCK);
+            let row = Change::put(Space::Counter, COUNTER, reserved.to_be_bytes());
+            self.store.commit(&[row], Durability::Durable)?;
+            self.reserved = reserved;
+        }
+        self.next += 1;
+        Ok(self.next)
+    }
+}
+
+/// Who speaks, and of what machine.
+pub struct Speaker {
+    /// The node's key.
+    pub identity: Arc<Identity>,
+    /// The node's name.
+    pub node: NodeName,
+    /// This boot.
+    pub boot_id: String,
+    /// The machine.
+    pub host: Host,
+}
+
+/// Why a report was not handed over.
+#[derive(Debug, thiserror::Error)]
+enum ReportError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot write the report: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Seal(#[from] skerry_core::trust::detached::DetachedError),
+    #[error(transparent)]
+    Send(#[from] skerry_sync::SendError),
+}
+
+/// Reports until the reconciler is gone.
+pub async fn run(
+    speaker: Speaker,
+    mut counter: Counter,
+    link: Link,
+    mut snapshots: watch::Receiver<Snapshot>,
+    mut ledger: watch::Receiver<Public>,
+) {
+    let mut told: Option<Report> = None;
+    loop {
+        let report = compose(&speaker, &snapshots.borrow_and_update(), &ledger.borrow_and_update());
+        let mut again = None;
+        if told.as_ref() != Some(&report) {
+            match tell(&speaker, &mut counter, &link, report.clone()).await {
+                Ok(()) => told = Some(report),
+                Err(error) => {
+                    tracing::warn!(%error, "report not handed over");
+                    again = Some(AGAIN);
+                }
+            }
+        }
+        let alive = tokio::select! {
+            changed = snapshots.changed() => changed.is_ok(),
+            changed = ledger.changed() => changed.is_ok(),
+            () = after(again) => true,
+        };
+        if !alive {
+            return;
+        }
+        tokio::time::sleep(GATHER).await;
+    }
+}
+
+async fn after(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The report without what changes by itself: counter and time are filled in when it is told.
+fn compose(speaker: &Speaker, snapshot: &Snapshot, ledger: &Public) -> Report {
+    let document = ledger
+        .document
+        .as_ref()
+        .map(|document| DocumentRef { version: document.get().version, digest: document.digest() });
+    Report {
+        node: speaker.node.clone(),
+        counter: 0,
+        at_ms: 0,
+        boot_id: speaker.boot_id.clone(),
+        document,
+        refused: ledger.refused.clone(),
+        agents: (*snapshot.status).clone(),
+        clashes: snapshot.clashes.clone(),
+        host: speaker.host.clone(),
+    }
+}
+
+async fn tell(
+    speaker: &Speaker,
+    counter: &mut Counter,
+    link: &Link,
+    mut report: Report,
+) -> Result<(), ReportError> {
+    report.counter = counter.take()?;
+    report.at_ms = clock::wall_ms();
+    let sealed = seal(speaker.identity.key(), &serde_json::to_string(&report)?)?;
+    let mut message = Outgoing::new(Up::Report, sealed);
+    message.retain = true;
+    message.priority = Priority::Vital;
+    message.latest_wins = true;
+    link.send(message).await?;
+    Ok(())
+}

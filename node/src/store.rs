@@ -1,0 +1,139 @@
+//! What the node must not forget: rows in a few spaces, committed together and durable at return.
+//!
+//! [`Store`] has two implementations: [`sled::SledStore`] on disk and [`memory::MemoryStore`] for
+//! tests. No type of the database leaves `store/`. Nobody may acknowledge anything to the outside
+//! before [`Store::commit`] has returned.
+
+pub mod export;
+pub mod memory;
+pub mod sled;
+
+use std::path::PathBuf;
+
+/// A kind of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Space {
+    /// The document in force.
+    Document,
+    /// The trusted metadata.
+    Trust,
+    /// Local wishes, by agent name.
+    Local,
+    /// Refused documents, one row.
+    Refused,
+    /// Counters that only grow.
+    Counter,
+    /// Messages that wait for the broker, by sequence number.
+    Outbox,
+}
+
+impl Space {
+    /// Every space.
+    pub const ALL: [Self; 6] =
+        [Self::Document, Self::Trust, Self::Local, Self::Refused, Self::Counter, Self::Outbox];
+
+    /// The first byte of its keys.
+    pub fn prefix(self) -> u8 {
+        match self {
+            Self::Document => b'd',
+            Self::Trust => b't',
+            Self::Local => b'l',
+            Self::Refused => b'r',
+            Self::Counter => b'c',
+            Self::Outbox => b'o',
+        }
+    }
+
+    /// Whether its rows matter so much that they are kept a second and third time, in exports.
+    pub fn is_exported(self) -> bool {
+        matches!(self, Self::Document | Self::Trust | Self::Local)
+    }
+}
+
+/// A key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// One row to write or, with no value, to remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Where.
+    pub space: Space,
+    /// Under which key.
+    pub key: Vec<u8>,
+    /// What, or nothing to remove it.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Change {
+    /// A row to write.
+    pub fn put(space: Space, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        Self { space, key: key.into(), value: Some(value.into()) }
+    }
+
+    /// A row to remove.
+    pub fn remove(space: Space, key: impl Into<Vec<u8>>) -> Self {
+        Self { space, key: key.into(), value: None }
+    }
+}
+
+/// How sure a commit must be when it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It survives a power cut.
+    Durable,
+    /// It may be lost by a power cut; for removals whose loss only repeats something harmless.
+    Lazy,
+}
+
+/// Why the store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("state: cannot {operation} {path}: {source}")]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The database refused.
+    #[error("state: cannot {operation}: {source}")]
+    Database {
+        /// What was tried.
+        operation: &'static str,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Another process has it open.
+    #[error("state folder {path} is in use by another process; is a node already running?")]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// Rows that survive.
+pub trait Store: Send + Sync {
+    /// One row.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// All rows of a space, in the order of their keys.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    fn scan(&self, space: Space) -> Result<Vec<Row>, StoreError>;
+
+    /// Makes all changes or none.
+    ///
+    /// # Errors
+    /// Nothing was changed for sure, or whether it was is unknown: the caller must not acknowledge.
+    fn commit(&self, changes: &[Change], durability: Durability) -> Result<(), StoreError>;
+}
+
+#[cfg(test)]
+mod tests;
