@@ -133,7 +133,8 @@ pub fn exec(run_dir: &Path, wanted: &Exec) -> Result<Ended, ExecError> {
     if wanted.args.first().is_none_or(String::is_empty) {
         return Err(ExecError::NoProgram);
     }
-    if process::boot_id().map_err(system("read the boot id"))? != state.boot_id {
+    let boot_id = process::boot_id().map_err(system("read the boot id"))?;
+    if !state.started || boot_id != state.boot_id {
         return Err(not_running());
     }
     let init = process::open(state.init).map_err(system("find the container"))?;
@@ -161,7 +162,7 @@ pub fn exec(run_dir: &Path, wanted: &Exec) -> Result<Ended, ExecError> {
         Forked::Child => {
             drop((report, near));
             job.terminal = far;
-            let Err(error) = job.become_program();
+            let Err(error) = job.become_program(report_to.as_fd());
             let mut text = failure::sentence(&error);
             failure::cut(&mut text, 4000);
             let _ = rustix::io::write(&report_to, text.as_bytes());
@@ -187,7 +188,10 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn become_program(&self) -> Result<std::convert::Infallible, ExecError> {
+    fn become_program(
+        &self,
+        caller: BorrowedFd<'_>,
+    ) -> Result<std::convert::Infallible, ExecError> {
         if let Some(group) = self.join {
             group.join()?;
         }
@@ -212,6 +216,9 @@ impl Job<'_> {
         std::env::set_current_dir(cwd).map_err(system("enter the working folder"))?;
         // After the change of user, which clears it.
         set_parent_process_death_signal(Some(Signal::KILL)).map_err(system("follow the caller"))?;
+        if process::is_abandoned(caller) {
+            sys::exit_now(127);
+        }
         let mut env = spec::environment(self.launch);
         for entry in &self.wanted.env {
             let key = entry.split_inclusive('=').next().unwrap_or_default();

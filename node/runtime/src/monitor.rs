@@ -126,7 +126,7 @@ fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
     let deadline = Instant::now() + DEADLINE;
     let mut container = create(run_dir, &launch, &group, lock.as_fd(), deadline)?;
     let limits = group.limit(&launch.limits)?;
-    let state = State {
+    let mut state = State {
         format: record::FORMAT,
         agent: launch.agent.clone(),
         instance: launch.instance.clone(),
@@ -138,7 +138,9 @@ fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
         devices_enforced: container.devices_enforced,
         seccomp: launch.seccomp != crate::launch::Seccomp::Unconfined,
         started_at_ms: process::now_ms(),
+        started: false,
     };
+    // Before the program begins, so that nothing ever runs that no record names.
     record::write(run_dir, record::STATE, &state)?;
     match build::let_go(run_dir) {
         // Killed before it began is an end like any other: the wait role records it.
@@ -146,6 +148,8 @@ fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
         done => done.map_err(system("start the container"))?,
     }
     container.await_program(deadline)?;
+    state.started = true;
+    record::write(run_dir, record::STATE, &state)?;
     become_wait_role(run_dir, lock, container)
 }
 

@@ -95,6 +95,13 @@ pub struct State {
     pub seccomp: bool,
     /// When the program was started, in milliseconds of Unix time.
     pub started_at_ms: u64,
+    /// Whether the program has begun; before that the container is made and waits.
+    #[serde(default = "yes")]
+    pub started: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// `exit.json`: how a container ended.

@@ -28,7 +28,7 @@ use crate::launch::Launch;
 use crate::program::{self, ProgramError};
 use crate::rootfs::{self, RootfsError};
 use crate::seccomp::{Filter, SeccompError};
-use crate::{failure, record, spec, sys};
+use crate::{failure, process, record, spec, sys};
 
 /// Longer messages are cut; a pipe takes this much at once.
 pub const MESSAGE_MAX: usize = 4096;
@@ -112,6 +112,10 @@ pub fn main(
         // The parent's copies stay open; this process forgets about the numbers.
         let _ = nix::unistd::close(fd.as_raw_fd());
     }
+    let followed = set_parent_process_death_signal(Some(Signal::KILL));
+    if followed.is_err() || process::is_abandoned(report_to.as_fd()) {
+        sys::exit_now(1);
+    }
     let report = match build(job, group, must_join, program.as_raw_fd()) {
         Ok(pid) => Report::Init { pid },
         Err(error) => Report::Failed {
@@ -125,7 +129,6 @@ pub fn main(
 }
 
 fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result<i32, BuildError> {
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(system("follow the monitor"))?;
     if must_join {
         group.join()?;
     }
