@@ -17,6 +17,21 @@ use skerry_tests::{Node, Signer, Site, until};
 
 const BOX: &str = "box-1";
 
+#[test]
+fn the_operator_who_publishes_what_is_refused_is_told_why_each_time() {
+    let site = Site::new();
+    let (node, image, pids) = at_work(&site);
+    let first = site.fleet.folder().join("new.bundle");
+    fs::rename(&first, site.fleet.folder().join("first.bundle")).expect("keeping the first bundle");
+    let _ = site.fleet.roll_out(BOX, &[sensor("one", &image, "a"), sensor("two", &image, "a")]);
+    let why = "timestamp version 1 is older than";
+    for time in ["first", "second"] {
+        let said = site.fleet.run(["publish", "first.bundle", "--wait", "5s"]).refused();
+        assert!(said.stderr.contains(why), "the {time} time: {said}");
+    }
+    assert_eq!(running(&node, ["one", "two"]), Some(pids));
+}
+
 /// A site with a node that runs `one` and `two` of document 1, and their pids.
 fn at_work(site: &Site) -> (Node, String, [u64; 2]) {
     let node = site.node(BOX);
@@ -149,6 +164,10 @@ fn what_is_not_signed_by_the_fleet_is_refused_with_its_reason() {
     let mut oversized = good.clone();
     oversized.resize((8 << 20) + 1, b' ');
     refused("one byte too many", &oversized, "more than the 8388608 allowed");
+
+    // So much that the broker may not even pass it on; the next document must come all the same.
+    oversized.resize(9 << 20, b' ');
+    site.broker.retain(&topic(BOX, "desired"), &oversized);
 
     let report = site.retained(BOX, "report").expect("a report is kept");
     assert!(report.len() < 64 * 1024, "many refusals keep a report small: {}", report.len());
