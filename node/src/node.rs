@@ -12,6 +12,9 @@ use skerry_core::bundle::Audience;
 use skerry_core::report::{Host, Presence};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::NodeArgs;
 use crate::config::{Config, Override};
@@ -59,9 +62,12 @@ fn overrides(args: &NodeArgs) -> Vec<Override> {
 }
 
 fn begin_log(filter: Option<&str>) {
-    let filter = tracing_subscriber::EnvFilter::new(filter.unwrap_or("info"));
-    let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    format.with_ansi(false).with_target(false).init();
+    // A level, or levels by module: `info,skerry_sync=debug`. What cannot be read is `info`.
+    let levels = filter.and_then(|text| text.parse::<Targets>().ok());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = lines.with_ansi(false).with_target(false);
+    let levels = levels.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    tracing_subscriber::registry().with(lines).with(levels).init();
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {

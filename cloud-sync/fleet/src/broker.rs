@@ -14,7 +14,9 @@ use rumqttd::{Broker, Config, ConnectionSettings, RouterConfig, ServerSettings};
 use skerry_core::bundle::BUNDLE_MAX;
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::output;
 
@@ -39,11 +41,11 @@ pub struct BrokerArgs {
 
 /// Runs the broker.
 pub async fn run(args: &BrokerArgs) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_env("SKERRY_LOG");
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("error,rumqttd=off")))
-        .with_writer(std::io::stderr)
-        .init();
+    let wanted = std::env::var("SKERRY_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let quiet =
+        || Targets::new().with_default(LevelFilter::ERROR).with_target("rumqttd", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines).with(wanted.unwrap_or_else(quiet)).init();
     let listener = tokio::net::TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("cannot listen on {}", args.listen))?;

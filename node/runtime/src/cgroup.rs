@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use cgroups_rs::freezer::FreezerController;
 use rustix::process::{Pid, Signal, kill_process};
 
 mod devices;
@@ -79,6 +80,16 @@ pub enum CgroupError {
     /// Devices cannot be restricted.
     #[error(transparent)]
     Devices(#[from] DeviceError),
+}
+
+/// What the kernel said, out of what the library made of it.
+fn said(error: &cgroups_rs::error::Error) -> io::Error {
+    let cause = std::error::Error::source(error);
+    let kernel = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+    match kernel.and_then(io::Error::raw_os_error) {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::other(error.to_string()),
+    }
 }
 
 fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CgroupError {
@@ -247,13 +258,8 @@ impl Group {
 
     fn freeze(&self, frozen: bool) -> bool {
         let Some(dir) = self.dir_of(Controller::Freezer) else { return false };
-        let (file, value) = match (self.version, frozen) {
-            (Version::V2, true) => ("cgroup.freeze", "1"),
-            (Version::V2, false) => ("cgroup.freeze", "0"),
-            (_, true) => ("freezer.state", "FROZEN"),
-            (_, false) => ("freezer.state", "THAWED"),
-        };
-        put(&dir.join(file), value).is_ok()
+        let freezer = FreezerController::new(dir.to_owned(), self.version == Version::V2);
+        if frozen { freezer.freeze() } else { freezer.thaw() }.is_ok()
     }
 
     /// Removes the group, groups below it first. Goes on after a failure and returns them all.

@@ -6,7 +6,12 @@
 use std::io;
 use std::path::Path;
 
-use super::{CgroupError, Controller, Group, Version, failed, put};
+use cgroups_rs::MaxValue;
+use cgroups_rs::cpu::CpuController;
+use cgroups_rs::memory::MemController;
+use cgroups_rs::pid::PidController;
+
+use super::{CgroupError, Controller, Group, Version, failed, said};
 use crate::launch::Limits;
 
 /// The period over which processor time is dealt out, in microseconds.
@@ -45,15 +50,18 @@ fn memory(group: &Group, wanted: Option<u64>) -> Result<Option<u64>, CgroupError
     let limit = "the memory limit";
     let dir = folder(group, Controller::Memory, limit, wanted.is_some())?;
     let Some(dir) = dir else { return Ok(None) };
-    let file = if group.version == Version::V2 {
-        let file = dir.join("memory.max");
-        write_if_wanted(&file, wanted, "max")?;
+    let v2 = group.version == Version::V2;
+    let controller = MemController::new(dir.to_owned(), v2);
+    let value = wanted.map_or(Ok(-1), i64::try_from).unwrap_or(i64::MAX);
+    let file = if v2 {
+        let (file, swap) = (dir.join("memory.max"), dir.join("memory.swap.max"));
+        change(&file, wanted.is_some(), || controller.set_limit(value))?;
         // No swap, or the limit would not be one. A kernel without swap has no such file.
-        let swap = if wanted.is_some() { "0" } else { "max" };
-        optional(put(&dir.join("memory.swap.max"), swap), &dir.join("memory.swap.max"))?;
+        let no_swap = if wanted.is_some() { 0 } else { -1 };
+        change(&swap, false, || controller.set_memswap_limit(no_swap))?;
         file
     } else {
-        memory_v1(dir, wanted)?;
+        memory_v1(&controller, dir, value)?;
         dir.join("memory.limit_in_bytes")
     };
     let found = read_number(&file)?;
@@ -61,40 +69,36 @@ fn memory(group: &Group, wanted: Option<u64>) -> Result<Option<u64>, CgroupError
 }
 
 /// Version 1 has two limits, memory and memory with swap, and the second may never be the lower.
-fn memory_v1(dir: &Path, wanted: Option<u64>) -> Result<(), CgroupError> {
-    let value = wanted.map_or_else(|| "-1".to_owned(), |bytes| bytes.to_string());
+fn memory_v1(controller: &MemController, dir: &Path, value: i64) -> Result<(), CgroupError> {
     let (memory, with_swap) =
         (dir.join("memory.limit_in_bytes"), dir.join("memory.memsw.limit_in_bytes"));
-    if put(&memory, &value).is_ok() {
-        return optional(put(&with_swap, &value), &with_swap);
+    let swap = || change(&with_swap, false, || controller.set_memswap_limit(value));
+    if controller.set_limit(value).is_ok() {
+        return swap();
     }
-    optional(put(&with_swap, &value), &with_swap)?;
-    put(&memory, &value).map_err(failed("set (the agent may already use more than) ", &memory))
+    swap()?;
+    controller.set_limit(value).map_err(|error| {
+        failed("set (the agent may already use more than) ", &memory)(said(&error))
+    })
 }
 
 fn cpu(group: &Group, wanted: Option<u32>) -> Result<Option<u32>, CgroupError> {
     let limit = "the processor limit (in microseconds of each 100 milliseconds)";
     let dir = folder(group, Controller::Cpu, limit, wanted.is_some())?;
     let Some(dir) = dir else { return Ok(None) };
+    let v2 = group.version == Version::V2;
+    let controller = CpuController::new(dir.to_owned(), v2);
     let quota = wanted.map(|millis| u64::from(millis) * PERIOD_US / 1000);
-    let (file, found) = if group.version == Version::V2 {
-        let file = dir.join("cpu.max");
-        let max = quota.map_or_else(|| "max".to_owned(), |quota| quota.to_string());
-        if wanted.is_some() || file.exists() {
-            put(&file, &format!("{max} {PERIOD_US}")).map_err(failed("set", &file))?;
+    let file = dir.join(if v2 { "cpu.max" } else { "cpu.cfs_quota_us" });
+    let value = quota.map_or(Ok(-1), i64::try_from).unwrap_or(i64::MAX);
+    change(&file, wanted.is_some(), || {
+        if v2 {
+            return controller.set_cfs_quota_and_period(Some(value), Some(PERIOD_US));
         }
-        let found = read_number(&file)?;
-        (file, found)
-    } else {
-        let (file, period) = (dir.join("cpu.cfs_quota_us"), dir.join("cpu.cfs_period_us"));
-        if wanted.is_some() || file.exists() {
-            put(&period, &PERIOD_US.to_string()).map_err(failed("set", &period))?;
-            let value = quota.map_or_else(|| "-1".to_owned(), |quota| quota.to_string());
-            put(&file, &value).map_err(failed("set", &file))?;
-        }
-        let found = read_number(&file)?;
-        (file, found)
-    };
+        controller.set_cfs_period(PERIOD_US)?;
+        controller.set_cfs_quota(value)
+    })?;
+    let found = read_number(&file)?;
     let found = check(limit, quota, found, &file, 1)?;
     Ok(found.and_then(|quota| u32::try_from(quota * 1000 / PERIOD_US).ok()))
 }
@@ -104,24 +108,23 @@ fn pids(group: &Group, wanted: Option<u32>) -> Result<Option<u32>, CgroupError> 
     let dir = folder(group, Controller::Pids, limit, wanted.is_some())?;
     let Some(dir) = dir else { return Ok(None) };
     let file = dir.join("pids.max");
-    write_if_wanted(&file, wanted.map(u64::from), "max")?;
+    let controller = PidController::new(dir.to_owned(), group.version == Version::V2);
+    let value = wanted.map_or(MaxValue::Max, |pids| MaxValue::Value(i64::from(pids)));
+    change(&file, wanted.is_some(), || controller.set_pid_max(value))?;
     let found = check(limit, wanted.map(u64::from), read_number(&file)?, &file, 1)?;
     Ok(found.and_then(|pids| u32::try_from(pids).ok()))
 }
 
-/// Lifting a limit whose file does not exist is no error; setting one is.
-fn write_if_wanted(file: &Path, wanted: Option<u64>, lifted: &str) -> Result<(), CgroupError> {
-    match wanted {
-        Some(value) => put(file, &value.to_string()).map_err(failed("set", file)),
-        None => optional(put(file, lifted), file),
+/// Makes a change, unless it is not needed and the kernel has no such file.
+fn change(
+    file: &Path,
+    needed: bool,
+    make: impl FnOnce() -> cgroups_rs::error::Result<()>,
+) -> Result<(), CgroupError> {
+    if !needed && !file.exists() {
+        return Ok(());
     }
-}
-
-fn optional(result: io::Result<()>, file: &Path) -> Result<(), CgroupError> {
-    match result {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("set", file)(error)),
-        _ => Ok(()),
-    }
+    make().map_err(|error| failed("set", file)(said(&error)))
 }
 
 /// The first number in a control file; `None` for no limit or no file.
