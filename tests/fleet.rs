@@ -2,6 +2,11 @@
 //!
 //! A real Mosquitto, real containers, and the two programs as an operator uses them. What happens
 //! when the broker or the node goes away is in `broker.rs`. Start at [`Site`].
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test whose set-up fails has failed, and must say so at once"
+)]
 
 use std::fs;
 
@@ -259,6 +264,9 @@ fn a_refusal_is_acknowledged_and_told_once_however_often_the_document_comes() {
     until("the other refusal is told", PATIENCE, || (heard() >= 2).then_some(()));
     assert_eq!(heard(), 2, "the same refusal is not told again\n{}", listener.log());
     listener.kill9();
+    let counts: Vec<_> =
+        status(&node)["refused"].as_array().into_iter().flatten().cloned().collect();
+    assert_eq!(counts[0]["count"], 21, "each time is counted, though: {counts:?}");
 
     for _ in 0..3 {
         site.broker.restart();
