@@ -2,6 +2,11 @@
 //!
 //! A real Mosquitto, real containers, and the two programs as an operator uses them. What happens
 //! when the broker or the node goes away is in `broker.rs`. Start at [`Site`].
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test whose set-up fails has failed, and must say so at once"
+)]
 
 use std::fs;
 
@@ -10,8 +15,8 @@ use skerry_core::ids::Digest;
 use skerry_core::trust::detached::seal;
 use skerry_tests::signer::{key, later};
 use skerry_tests::site::{
-    PATIENCE, agents, connected, lives, refusals, running, sensor, status, topic, until_running,
-    version,
+    PATIENCE, agents, connected, lives, refusals, row_when, running, sensor, status, topic,
+    until_running, version,
 };
 use skerry_tests::{Node, Signer, Site, until};
 
@@ -39,16 +44,6 @@ fn at_work(site: &Site) -> (Node, String, [u64; 2]) {
     let _ = site.fleet.roll_out(BOX, &[sensor("one", &image, "a"), sensor("two", &image, "a")]);
     let pids = until_running(&node, ["one", "two"]);
     (node, image, pids)
-}
-
-/// The operator's row of a node, once it fulfils a condition.
-fn row_when(site: &Site, node: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-    let mut last = Value::Null;
-    let look = || {
-        last = site.fleet.row(node).unwrap_or_default();
-        holds(&last).then(|| last.clone())
-    };
-    until(&format!("skerry-fleet status shows {what}"), PATIENCE, look)
 }
 
 fn contains(value: &Value, part: &str) -> bool {
@@ -259,6 +254,9 @@ fn a_refusal_is_acknowledged_and_told_once_however_often_the_document_comes() {
     until("the other refusal is told", PATIENCE, || (heard() >= 2).then_some(()));
     assert_eq!(heard(), 2, "the same refusal is not told again\n{}", listener.log());
     listener.kill9();
+    let counts: Vec<_> =
+        status(&node)["refused"].as_array().into_iter().flatten().cloned().collect();
+    assert_eq!(counts[0]["count"], 21, "each time is counted, though: {counts:?}");
 
     for _ in 0..3 {
         site.broker.restart();
@@ -443,12 +441,12 @@ fn a_name_belongs_to_one_source_and_both_sides_are_told() {
     assert_eq!(row["agents"]["door"]["source"], "local", "{row}");
     assert_eq!(row["agents"]["meter"]["source"], "fleet", "{row}");
 
-    for words in
-        [&["stop", "meter"][..], &["restart", "meter"], &["rm", "meter"], &["rm", "-f", "meter"]]
-    {
+    for words in [&["stop", "meter"][..], &["restart", "meter"], &["rm", "-f", "meter"]] {
         let said = node.cli(words).refused();
-        let why = "agent 'meter' belongs to the fleet's document (version 1)";
-        assert!(said.stderr.contains(why), "{said}");
+        assert!(
+            said.stderr.contains("'meter' belongs to the fleet's document (version 1)"),
+            "{said}"
+        );
     }
     let taken = json!({ "agents": [sensor("meter", &image, "local")] }).to_string();
     let said = node.cli_with_input(["apply", "-f", "-"], taken.as_bytes()).refused();
@@ -463,6 +461,15 @@ fn a_name_belongs_to_one_source_and_both_sides_are_told() {
     });
     let row = row_when(&site, BOX, "no clash", |row| row["note"].is_null());
     assert_eq!(row["running"], 2, "{row}");
+}
+
+#[test]
+fn who_would_remove_an_agent_of_the_fleet_is_not_sent_to_a_command_that_is_refused() {
+    let site = Site::new();
+    let (node, _, pids) = at_work(&site);
+    let said = node.cli(["rm", "one"]).refused();
+    assert!(said.stderr.contains("'one' belongs to the fleet's document (version 1)"), "{said}");
+    assert_eq!(running(&node, ["one", "two"]), Some(pids));
 }
 
 #[test]

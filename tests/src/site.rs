@@ -14,6 +14,7 @@ use crate::mosquitto::{Access, Mosquitto};
 use crate::node::{Node, NodeSetup};
 use crate::process::subject;
 use crate::scratch::Scratch;
+use crate::until::until;
 
 /// The longest that a node on a busy machine may take for one thing: connect, start an agent, report.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -192,6 +193,20 @@ pub fn running<const N: usize>(node: &Node, names: [&str; N]) -> Option<[u64; N]
 #[must_use]
 pub fn until_running<const N: usize>(node: &Node, names: [&str; N]) -> [u64; N] {
     node.until(&format!("exactly {names:?} run"), PATIENCE, |node| running(node, names))
+}
+
+/// The operator's row of a node, once it fulfils a condition.
+///
+/// # Panics
+/// When it does not.
+#[must_use]
+pub fn row_when(site: &Site, node: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    let mut last = Value::Null;
+    let look = || {
+        last = site.fleet.row(node).unwrap_or_default();
+        holds(&last).then(|| last.clone())
+    };
+    until(&format!("skerry-fleet status shows {what}"), PATIENCE, look)
 }
 
 /// Whether a process is there and is no zombie.
