@@ -29,10 +29,10 @@ fn an_agent_lives_its_life() {
     assert_eq!(detail["desired"]["env"]["NAME"], "first");
     let line = node.until("the first line", PATIENCE, |node| node.lines_of("one").first().cloned());
     assert!(line.contains("\"name\":\"first\"") && line.contains("\"seq\":0"), "{line}");
-    let tail = node.until("two lines", PATIENCE, |node| {
-        let tail = node.cli(["logs", "-n", "2", "one"]).ok().stdout;
-        (tail.lines().count() == 2).then_some(tail)
+    let tail = node.until("three lines", PATIENCE, |node| {
+        (node.lines_of("one").len() > 2).then(|| node.cli(["logs", "-n", "2", "one"]).ok().stdout)
     });
+    assert_eq!(tail.lines().count(), 2, "{tail}");
     assert!(!tail.contains("\"seq\":0,"), "-n gives the last lines: {tail}");
 
     let stats = node.cli(["stats", "--no-stream", "--format", "json"]).ok().json();
@@ -147,8 +147,8 @@ fn an_agent_that_ends_at_once_is_told_as_it_was() {
         let name = format!("quick{round}");
         let flags = ["run", "--name", &name, "--restart", "never", "--entrypoint"];
         let _ = node.cli([&flags[..], &["/bin/echo", "sensor", "hello"]].concat()).ok();
-        let quick = node.agent(&name).unwrap();
-        assert_eq!((&quick["state"], &quick["exit"]["code"]), (&"completed".into(), &0.into()));
+        let quick = node.until_state(&name, "completed");
+        assert_eq!(quick["exit"]["code"], 0, "{quick}");
         assert_eq!(node.lines_of(&name), ["hello"]);
     }
     let flags = ["run", "--name", "bad", "--restart", "never", "--entrypoint", "/bin/false"];

@@ -43,11 +43,12 @@ impl Dice {
     }
 }
 
-/// What each agent's value may be: the one acknowledged last, or one that was on its way.
+/// What each agent's value may be: the one acknowledged last, or one that was on its way. No value
+/// means that its removal was acknowledged.
 #[derive(Default, Debug)]
 struct Promises {
-    acknowledged: BTreeMap<String, u64>,
-    on_its_way: Option<(String, u64)>,
+    acknowledged: BTreeMap<String, Option<u64>>,
+    on_its_way: Option<(String, Option<u64>)>,
 }
 
 #[test]
@@ -69,13 +70,18 @@ fn no_acknowledged_wish_is_lost_by_a_hundred_kills() {
                 while !stop.load(Ordering::Relaxed) {
                     count += 1;
                     let name = format!("wish{}", count % NAMES);
-                    promises.on_its_way = Some((name.clone(), count));
-                    if !apply(&socket, &name, count) {
+                    let value = (!count.is_multiple_of(5)).then_some(count);
+                    promises.on_its_way = Some((name.clone(), value));
+                    let done = match value {
+                        Some(value) => apply(&socket, &name, value),
+                        None => remove(&socket, &name),
+                    };
+                    if !done {
                         return;
                     }
                     answered += 1;
                     promises.on_its_way = None;
-                    promises.acknowledged.insert(name, count);
+                    promises.acknowledged.insert(name, value);
                 }
             });
             dice.wait(Duration::from_millis(120));
@@ -102,6 +108,12 @@ fn apply(socket: &std::path::Path, name: &str, value: u64) -> bool {
     skerry_tests::process::run_with_input(&mut command, spec.as_bytes()).status.success()
 }
 
+fn remove(socket: &std::path::Path, name: &str) -> bool {
+    let mut command = Command::new(subject("SKERRY_BIN"));
+    command.arg("--socket").arg(socket).args(["rm", "-f", name]);
+    skerry_tests::process::run(&mut command).status.success()
+}
+
 fn check(node: &Node, promises: &mut Promises, kill: u32) {
     let names: Vec<String> = (0..NAMES).map(|n| format!("wish{n}")).collect();
     let inspect = node.cli(std::iter::once("inspect").chain(names.iter().map(String::as_str)));
@@ -120,11 +132,12 @@ fn check(node: &Node, promises: &mut Promises, kill: u32) {
         let late = on_its_way.as_ref().filter(|(other, _)| other == name).map(|(_, v)| *v);
         let has = found.get(name).copied();
         assert!(
-            has == Some(*value) || (late.is_some() && has == late),
+            has == *value || late == Some(has),
             "after kill {kill}: {name} has {has:?}, acknowledged was {value}, on its way {late:?}"
         );
     }
-    promises.acknowledged = found;
+    let settled = names.into_iter().map(|name| (found.get(&name).copied(), name));
+    promises.acknowledged = settled.map(|(value, name)| (name, value)).collect();
 }
 
 #[test]
