@@ -133,7 +133,7 @@ fn check(node: &Node, promises: &mut Promises, kill: u32) {
         let has = found.get(name).copied();
         assert!(
             has == *value || late == Some(has),
-            "after kill {kill}: {name} has {has:?}, acknowledged was {value}, on its way {late:?}"
+            "after kill {kill}: {name} has {has:?}, acknowledged was {value:?}, on its way {late:?}"
         );
     }
     let settled = names.into_iter().map(|name| (found.get(&name).copied(), name));
