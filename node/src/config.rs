@@ -241,7 +241,7 @@ impl Config {
 }
 
 fn read_files(file: Option<&Path>) -> Result<(Table, Vec<String>), ConfigError> {
-    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+    let path = file.unwrap_or_else(|| Path::new(DEFAULT_FILE));
     let mut files = Vec::new();
     if file.is_some() || path.exists() {
         files.push(path.to_owned());

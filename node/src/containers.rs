@@ -206,6 +206,17 @@ impl Containers {
         }
     }
 
+    /// Removes the control groups above the agents, as far as nothing lives in them: a folder that
+    /// holds anything refuses to go.
+    pub fn leave(&self, kernel: &skerry_runtime::Kernel) {
+        let above = [Some(self.cgroup.as_path()), self.cgroup.parent()];
+        for group in above.into_iter().flatten() {
+            for folder in skerry_runtime::cgroup::Group::at(kernel, group).paths() {
+                let _ = fs::remove_dir(folder);
+            }
+        }
+    }
+
     fn launch(
         &self,
         wanted: &DesiredAgent,

@@ -80,7 +80,7 @@ fn commit(
     changes.extend(learned.iter().map(|trust| put(Space::Trust, ONLY, trust)));
     ledger.commit(&changes)?;
     ledger.document = Some(Arc::new(accepted));
-    ledger.trust = learned.or(ledger.trust.take());
+    ledger.trust = learned.or_else(|| ledger.trust.take());
     ledger.publish();
     Ok(())
 }
@@ -122,3 +122,6 @@ fn refuse(
     ledger.publish();
     Ok(Fate::Refused(reason))
 }
+
+#[cfg(test)]
+mod tests;

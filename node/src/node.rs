@@ -91,7 +91,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         desk: desk.clone(),
         snapshots: snapshots.clone(),
         ledger: public.clone(),
-        containers,
+        containers: containers.clone(),
         identity: identity.clone(),
         name: name.to_string(),
         link: link_seen,
@@ -111,6 +111,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
     if let Some((link, word)) = farewell {
         link.close(Some(word)).await;
     }
+    let _ = std::fs::remove_file(&socket);
+    containers.leave(&kernel);
     Ok(())
 }
 

@@ -13,6 +13,9 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use skerry_core::agent::{HealthCheck, TcpProbe};
 use tokio::process::Command;
 
+/// How much longer than its command the process that enters a container may take.
+const MARGIN: Duration = Duration::from_secs(2);
+
 /// Probes once.
 ///
 /// # Errors
@@ -22,7 +25,10 @@ pub async fn probe(check: &HealthCheck, run_dir: &Path, pid: i32) -> Result<(), 
     let (what, answer) = match (&check.tcp, &check.command) {
         (Some(tcp), _) => ("tcp", tokio::time::timeout(limit, connect(tcp, pid, limit)).await),
         (None, Some(words)) => {
-            ("command", tokio::time::timeout(limit, command(words, run_dir)).await)
+            // The process that enters the container ends its command in time, and says so; this
+            // limit is for that process itself.
+            let patience = limit.saturating_add(MARGIN);
+            ("command", tokio::time::timeout(patience, command(words, run_dir, limit)).await)
         }
         (None, None) => return Ok(()),
     };
@@ -54,10 +60,11 @@ fn connect_inside(address: SocketAddr, pid: i32, limit: Duration) -> Result<(), 
         .map_err(|error| format!("port {}: {error}", address.port()))
 }
 
-async fn command(words: &[String], run_dir: &Path) -> Result<(), String> {
+async fn command(words: &[String], run_dir: &Path, limit: Duration) -> Result<(), String> {
     let mut child = Command::new("/proc/self/exe")
         .arg("probe-exec")
         .arg(run_dir)
+        .arg(limit.as_millis().to_string())
         .args(words)
         .env_clear()
         .stdin(Stdio::null())

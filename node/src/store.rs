@@ -50,6 +50,9 @@ impl Space {
     }
 }
 
+/// A key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
 /// One row to write or, with no value, to remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -101,7 +104,7 @@ pub enum StoreError {
         /// What was tried.
         operation: &'static str,
         /// Why not.
-        source: ::sled::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Another process has it open.
     #[error("state folder {path} is in use by another process; is a node already running?")]
@@ -123,7 +126,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// The database cannot be read.
-    fn scan(&self, space: Space) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+    fn scan(&self, space: Space) -> Result<Vec<Row>, StoreError>;
 
     /// Makes all changes or none.
     ///

@@ -18,6 +18,8 @@ pub mod mosquitto;
 pub mod node;
 pub mod process;
 pub mod scratch;
+pub mod signer;
+pub mod site;
 pub mod until;
 
 pub use fleet::Fleet;
@@ -25,4 +27,6 @@ pub use mosquitto::{Access, Mosquitto};
 pub use node::{Node, NodeSetup};
 pub use process::{Background, Output};
 pub use scratch::Scratch;
+pub use signer::Signer;
+pub use site::Site;
 pub use until::{until, until_or_dump};

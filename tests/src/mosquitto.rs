@@ -110,6 +110,12 @@ impl Mosquitto {
         self.process.log()
     }
 
+    /// The file that it logs to: each packet in and out, in order.
+    #[must_use]
+    pub fn log_file(&self) -> &Path {
+        &self.log
+    }
+
     /// Has it write what it keeps (retained messages, sessions), and returns when that is done.
     ///
     /// # Panics

@@ -53,8 +53,12 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         interrupted = interrupted() => interrupted,
     };
     if let Err(error) = &played {
-        output::note(&format!("step {} failed: {}", stage.step_number(), output::sentence(error)));
-        output::note(&stage.node_log_tail());
+        let (step, why) = (stage.step_number(), output::sentence(error));
+        if error.is::<Interrupted>() {
+            output::note(&format!("{why} in step {step}; cleaning up"));
+        } else {
+            output::note(&format!("step {step} failed: {why}\n{}", stage.node_log_tail()));
+        }
     }
     let left = stage.clean_up(args.keep).await;
     for problem in &left {
@@ -87,11 +91,18 @@ async fn play(stage: &mut Stage) -> anyhow::Result<()> {
     finish::everything(stage, &scene).await
 }
 
+/// Somebody wants the demo to end.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+struct Interrupted;
+
 async fn interrupted() -> anyhow::Result<()> {
-    let mut terminated = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let wait = |kind| signal(kind).context("cannot wait for signals");
+    let (mut asked, mut closed) = (wait(SignalKind::terminate())?, wait(SignalKind::hangup())?);
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for Ctrl-C")?,
-        _ = terminated.recv() => {}
+        _ = asked.recv() => {}
+        _ = closed.recv() => {}
     }
-    bail!("interrupted")
+    Err(Interrupted.into())
 }

@@ -88,7 +88,7 @@ pub fn write(path: &Path, bytes: &[u8], readers: Readers) -> Result<(), FileErro
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail("write", &aside))?;
     fs::rename(&aside, path).map_err(fail("write", path))?;
     let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    let folder = folder.unwrap_or(Path::new("."));
+    let folder = folder.unwrap_or_else(|| Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail("write", path))
 }
 

@@ -95,7 +95,7 @@ impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Removed => "no longer wanted",
-            Self::Replaced => "its spec changed",
+            Self::Replaced => "it is to run anew",
             Self::Stopped => "stopped by hand",
             Self::Unhealthy => "unhealthy",
             Self::Lost => "its monitor is gone",

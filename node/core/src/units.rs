@@ -80,7 +80,8 @@ impl FromStr for Memory {
 
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = SUFFIXES[..4].iter().rev().find(|(_, s)| self.0 >= *s && self.0 % s == 0);
+        let exact =
+            SUFFIXES[..4].iter().rev().find(|(_, s)| self.0 >= *s && self.0.is_multiple_of(*s));
         match exact {
             Some((suffix, scale)) => write!(f, "{}{suffix}", self.0 / scale),
             None => write!(f, "{}", self.0),

@@ -132,7 +132,7 @@ pub fn kill_all(run_dir: &Path) -> Result<(), ControlError> {
 /// A limit cannot be enforced, or the agent uses more memory than allowed from now on.
 pub fn set_limits(run_dir: &Path, limits: &Limits) -> Result<Limits, ControlError> {
     let mut state = state(run_dir)?;
-    if !init_lives(&state) {
+    if !state.started || !init_lives(&state) {
         return Err(ControlError::NotRunning { what: "the agent", run_dir: run_dir.to_owned() });
     }
     let kernel = Kernel::probe()?;

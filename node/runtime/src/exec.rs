@@ -21,13 +21,16 @@ use rustix::thread::{
     set_keep_capabilities, set_no_new_privs,
 };
 
+mod terminal;
+
 use crate::cgroup::{CgroupError, Group, Kernel};
 use crate::launch::{Launch, User};
 use crate::program::{self, ProgramError};
 use crate::record::{self, RecordError, State};
-use crate::seccomp::{Filters, SeccompError};
+use crate::seccomp::{Filter, SeccompError};
 use crate::sys::{self, Forked};
 use crate::{failure, process, spec};
+use terminal::Terminal;
 
 /// A further program for a running agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub struct Exec {
     pub cwd: Option<PathBuf>,
     /// Whom it runs as; the agent's own user if `None`.
     pub user: Option<User>,
+    /// Whether it gets a terminal of its own, which the caller's terminal then stands for.
+    pub tty: bool,
     /// After this time it is killed.
     pub timeout: Option<Duration>,
 }
@@ -128,20 +133,26 @@ pub fn exec(run_dir: &Path, wanted: &Exec) -> Result<Ended, ExecError> {
     if wanted.args.first().is_none_or(String::is_empty) {
         return Err(ExecError::NoProgram);
     }
-    if process::boot_id().map_err(system("read the boot id"))? != state.boot_id {
+    let boot_id = process::boot_id().map_err(system("read the boot id"))?;
+    if !state.started || boot_id != state.boot_id {
         return Err(not_running());
     }
     let init = process::open(state.init).map_err(system("find the container"))?;
     let init = init.ok_or_else(not_running)?;
     let group = Group::at(&Kernel::probe()?, &launch.cgroup);
     let target = group.clone_target()?;
-    let job = Job {
-        filters: Filters::new(launch.seccomp, &launch.capabilities)?,
+    let mut job = Job {
+        filter: Filter::new(launch.seccomp, &launch.capabilities)?,
         capabilities: capability_set(&launch.capabilities)?,
         join: target.is_none().then_some(&group),
         init: init.as_fd(),
         launch: &launch,
         wanted,
+        terminal: None,
+    };
+    let (near, far) = match wanted.tty {
+        true => Some(terminal::handover().map_err(system("prepare a terminal"))?).unzip(),
+        false => (None, None),
     };
     // Only children are affected, so that the child is in the container's pid namespace from birth.
     move_into_thread_name_spaces(init.as_fd(), ThreadNameSpaceType::PROCESS_ID)
@@ -149,31 +160,38 @@ pub fn exec(run_dir: &Path, wanted: &Exec) -> Result<Ended, ExecError> {
     let (report, report_to) = pipe_with(PipeFlags::CLOEXEC).map_err(system("make a pipe"))?;
     match sys::fork(target.as_ref().map(AsFd::as_fd)).map_err(system("fork"))? {
         Forked::Child => {
-            drop(report);
-            let Err(error) = job.become_program();
+            drop((report, near));
+            job.terminal = far;
+            let Err(error) = job.become_program(report_to.as_fd());
             let mut text = failure::sentence(&error);
             failure::cut(&mut text, 4000);
             let _ = rustix::io::write(&report_to, text.as_bytes());
             sys::exit_now(127)
         }
         Forked::Parent(pid) => {
-            drop(report_to);
-            supervise(pid, &report, wanted.timeout)
+            drop((report_to, far));
+            let terminal = near.and_then(|near| Terminal::receive(&near));
+            supervise(pid, &report, terminal, wanted.timeout)
         }
     }
 }
 
 struct Job<'a> {
-    filters: Filters,
+    filter: Filter,
     capabilities: CapabilitySet,
     join: Option<&'a Group>,
     init: BorrowedFd<'a>,
     launch: &'a Launch,
     wanted: &'a Exec,
+    /// Where the near end of a terminal is sent.
+    terminal: Option<OwnedFd>,
 }
 
 impl Job<'_> {
-    fn become_program(&self) -> Result<std::convert::Infallible, ExecError> {
+    fn become_program(
+        &self,
+        caller: BorrowedFd<'_>,
+    ) -> Result<std::convert::Infallible, ExecError> {
         if let Some(group) = self.join {
             group.join()?;
         }
@@ -190,11 +208,17 @@ impl Job<'_> {
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         set_no_new_privs(true).map_err(system("renounce new privileges"))?;
         let user = self.wanted.user.as_ref().unwrap_or(&self.launch.user);
+        if let Some(to) = &self.terminal {
+            terminal::take(to, user.uid).map_err(system("open a terminal in the container"))?;
+        }
         become_user(user, self.capabilities)?;
         let cwd = self.wanted.cwd.as_ref().unwrap_or(&self.launch.cwd);
         std::env::set_current_dir(cwd).map_err(system("enter the working folder"))?;
         // After the change of user, which clears it.
         set_parent_process_death_signal(Some(Signal::KILL)).map_err(system("follow the caller"))?;
+        if process::is_abandoned(caller) {
+            sys::exit_now(127);
+        }
         let mut env = spec::environment(self.launch);
         for entry in &self.wanted.env {
             let key = entry.split_inclusive('=').next().unwrap_or_default();
@@ -203,7 +227,7 @@ impl Job<'_> {
         }
         let name = self.wanted.args.first().map_or("", String::as_str);
         let path = program::find(name, &env)?;
-        Ok(program::become_program(&path, &self.wanted.args, &env, &self.filters)?)
+        Ok(program::become_program(&path, &self.wanted.args, &env, &self.filter)?)
     }
 }
 
@@ -240,7 +264,12 @@ fn become_user(user: &User, keep: CapabilitySet) -> Result<(), ExecError> {
     Ok(())
 }
 
-fn supervise(pid: i32, report: &OwnedFd, timeout: Option<Duration>) -> Result<Ended, ExecError> {
+fn supervise(
+    pid: i32,
+    report: &OwnedFd,
+    mut terminal: Option<Terminal>,
+    timeout: Option<Duration>,
+) -> Result<Ended, ExecError> {
     let pid = Pid::from_raw(pid).ok_or(ExecError::NoProgram)?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(system("watch the program"))?;
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -248,19 +277,33 @@ fn supervise(pid: i32, report: &OwnedFd, timeout: Option<Duration>) -> Result<En
     loop {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
-        let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-        match poll(&mut fds, left.as_ref()) {
+        let mut fds = vec![PollFd::new(&pidfd, PollFlags::IN)];
+        if let Some(terminal) = &terminal {
+            fds.extend(terminal.poll_fds());
+        }
+        let woken = poll(&mut fds, left.as_ref());
+        let ended = fds.first().is_some_and(|fd| !fd.revents().is_empty());
+        drop(fds);
+        match woken {
             Ok(0) => {
                 timed_out = true;
                 // It leads a session and a group of its own, so that its children go too.
                 let _ = rustix::process::kill_process_group(pid, Signal::KILL);
                 break;
             }
-            Ok(_) => break,
+            Ok(_) if ended => break,
+            Ok(_) => {
+                if let Some(terminal) = &mut terminal {
+                    terminal.pump();
+                }
+            }
             Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(system("wait for the program")(errno)),
         }
     }
+    // What was written last comes out, and the caller's terminal is as before.
+    terminal.iter_mut().for_each(Terminal::drain);
+    drop(terminal);
     let ended = waitpid(Some(pid), WaitOptions::empty()).map_err(system("collect the program"))?;
     let mut buffer = [0_u8; 4096];
     let size = rustix::io::read(report, &mut buffer).map_err(system("hear from the program"))?;

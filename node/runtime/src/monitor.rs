@@ -25,6 +25,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, set_child_subreaper, setsid, wait};
 
 mod build;
+mod complaints;
 mod log;
 mod waiting;
 
@@ -125,7 +126,7 @@ fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
     let deadline = Instant::now() + DEADLINE;
     let mut container = create(run_dir, &launch, &group, lock.as_fd(), deadline)?;
     let limits = group.limit(&launch.limits)?;
-    let state = State {
+    let mut state = State {
         format: record::FORMAT,
         agent: launch.agent.clone(),
         instance: launch.instance.clone(),
@@ -137,10 +138,18 @@ fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
         devices_enforced: container.devices_enforced,
         seccomp: launch.seccomp != crate::launch::Seccomp::Unconfined,
         started_at_ms: process::now_ms(),
+        started: false,
     };
+    // Before the program begins, so that nothing ever runs that no record names.
     record::write(run_dir, record::STATE, &state)?;
-    build::let_go(run_dir).map_err(system("start the container"))?;
+    match build::let_go(run_dir) {
+        // Killed before it began is an end like any other: the wait role records it.
+        Err(_) if container.has_ended() => {}
+        done => done.map_err(system("start the container"))?,
+    }
     container.await_program(deadline)?;
+    state.started = true;
+    record::write(run_dir, record::STATE, &state)?;
     become_wait_role(run_dir, lock, container)
 }
 
@@ -207,6 +216,7 @@ fn create(
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(system("make a pipe"));
     let (built, built_w) = pipe()?;
     let (program, program_w) = pipe()?;
+    let (complaints, complaints_w) = pipe()?;
     let (stdout, stdout_w) = pipe()?;
     let (stderr, stderr_w) = pipe()?;
     let devices_enforced = group.restrict_devices()?;
@@ -214,12 +224,13 @@ fn create(
     match sys::fork(target.as_ref().map(AsFd::as_fd)).map_err(system("fork the builder"))? {
         Forked::Child => {
             // Init must not hold the lock after this process; nor may the builder read the pipes.
-            let must_close = [lock, built.as_fd(), program.as_fd()];
+            let must_close = [lock, built.as_fd(), program.as_fd(), complaints.as_fd()];
+            complaints::collect_into(complaints_w);
             let job = build::Job { run_dir, launch, stdout: stdout_w, stderr: stderr_w };
             build::main(job, group, target.is_none(), built_w, program_w, &must_close)
         }
         Forked::Parent(builder) => {
-            drop((built_w, program_w, stdout_w, stderr_w));
+            drop((built_w, program_w, complaints_w, stdout_w, stderr_w));
             let report = receive(&built, deadline, "making the container");
             let report = report.map(|text| text.and_then(|text| serde_json::from_str(&text).ok()));
             let init = match report {
@@ -232,6 +243,9 @@ fn create(
                     {
                         return Err(first_hand);
                     }
+                    let complaint = complaints::first(&complaints);
+                    let complaint = complaint.map(|text| format!(": {text}")).unwrap_or_default();
+                    let message = format!("{message}{complaint}");
                     return Err(MonitorError::Reported { operation, message, errno });
                 }
                 other => {
@@ -252,6 +266,14 @@ fn create(
 }
 
 impl Container {
+    fn has_ended(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        // The socket is closed a moment before the process counts as ended.
+        let moment = Timespec { tv_sec: 1, tv_nsec: 0 };
+        poll(&mut fds, Some(&moment)).is_ok_and(|ready| ready > 0)
+    }
+
     /// Returns once the program runs, or the reason why it does not.
     fn await_program(&mut self, deadline: Instant) -> Result<(), MonitorError> {
         let Some(text) = receive(&self.program, deadline, "starting the program")? else {

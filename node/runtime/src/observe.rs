@@ -34,7 +34,7 @@ pub enum ObserveError {
 pub enum Observation {
     /// There is no run folder, or nothing in it.
     Absent,
-    /// A monitor is at work and has not yet made the container.
+    /// A monitor is at work and the program has not yet begun.
     Starting {
         /// Since when, in milliseconds of Unix time.
         since_ms: u64,
@@ -73,8 +73,8 @@ pub fn observe(run_dir: &Path) -> Result<Observation, ObserveError> {
     let state: Option<State> = record::read(run_dir, record::STATE)?;
     let launched = std::fs::metadata(run_dir.join(record::LAUNCH)).and_then(|m| m.modified());
     match (monitor_lives, state, launched) {
-        (true, Some(state), _) => Ok(Observation::Running(state)),
-        (true, None, launched) => {
+        (true, Some(state), _) if state.started => Ok(Observation::Running(state)),
+        (true, _, launched) => {
             Ok(Observation::Starting { since_ms: to_ms(launched.unwrap_or(UNIX_EPOCH)) })
         }
         (false, None, Err(_)) => Ok(Observation::Absent),

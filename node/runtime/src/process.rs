@@ -4,9 +4,10 @@
 //! one process. Never kills by number. Used by the monitor, `observe.rs` and `control.rs`.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::record::ProcessId;
@@ -54,6 +55,15 @@ pub fn open(id: ProcessId) -> io::Result<Option<OwnedFd>> {
         Ok(now) if now == id => Ok(Some(fd)),
         _ => Ok(None),
     }
+}
+
+/// Whether the reader of a pipe is gone. Asked right after one's death was tied to a parent's, it
+/// tells whether that parent had died already.
+pub fn is_abandoned(pipe: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(pipe, PollFlags::empty())];
+    let now = Timespec::default();
+    let asked = poll(&mut fds, Some(&now));
+    asked.is_ok() && fds.iter().any(|fd| fd.revents().contains(PollFlags::ERR))
 }
 
 /// Milliseconds of Unix time; a clock before 1970 counts as 1970.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use crate::seccomp::{Filters, SeccompError};
+use crate::seccomp::{Filter, SeccompError};
 use crate::spec::DEFAULT_PATH;
 use crate::sys;
 
@@ -79,7 +79,7 @@ pub fn become_program(
     path: &Path,
     args: &[String],
     env: &[String],
-    filters: &Filters,
+    filter: &Filter,
 ) -> Result<Infallible, ProgramError> {
     let execute = |source| ProgramError::Execute { path: path.to_owned(), source };
     let c_string = |text: &[u8]| CString::new(text).map_err(|error| execute(error.into()));
@@ -89,7 +89,7 @@ pub fn become_program(
     };
     let (args, env) = (c_strings(args)?, c_strings(env)?);
     sys::restore_signals();
-    filters.apply()?;
+    filter.apply()?;
     let Err(errno) = nix::unistd::execve(&c_path, &args, &env);
     Err(execute(errno.into()))
 }

@@ -31,6 +31,8 @@ pub const FAILED: &str = "failed.json";
 pub const OCI: &str = "oci";
 /// Where the root file system is mounted, in the container's own mount namespace only.
 pub const ROOTFS: &str = "rootfs";
+/// Where control group hierarchies are put aside, in the container's mount namespace only.
+pub const HIDDEN: &str = "hidden";
 /// Mount points and files that an image may lack.
 pub const SKELETON: &str = "skeleton";
 
@@ -93,6 +95,13 @@ pub struct State {
     pub seccomp: bool,
     /// When the program was started, in milliseconds of Unix time.
     pub started_at_ms: u64,
+    /// Whether the program has begun; before that the container is made and waits.
+    #[serde(default = "yes")]
+    pub started: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// `exit.json`: how a container ended.

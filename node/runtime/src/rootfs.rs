@@ -8,9 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount,
-};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change, mount_move};
 
 use crate::launch::Launch;
 use crate::record;
@@ -157,26 +155,26 @@ fn make_folder(path: &Path) -> Result<(), RootfsError> {
     }
 }
 
-/// Takes the control group hierarchies out of this mount namespace and puts an empty folder there.
+/// Puts the control group hierarchies of this mount namespace where libcontainer does not look.
 ///
-/// libcontainer then finds no hierarchy to use and leaves the process in the groups it is in. It
-/// would otherwise write each group's `cgroup.procs`, up to 12 of them, which costs more time than
-/// everything else it does.
+/// It then finds no hierarchy to use and leaves the process in the groups it is in. It would
+/// otherwise write each group's `cgroup.procs`, up to 12 of them, which costs more time than
+/// everything else it does. They are moved, not unmounted, as that waits for every processor; the
+/// container loses them with all the host's mounts when it leaves the host's root.
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn hide_cgroups() -> Result<(), RootfsError> {
-    let usual = Path::new("/sys/fs/cgroup");
-    let mounts = Path::new("/proc/self/mounts");
-    match unmount(usual, UnmountFlags::DETACH) {
-        Ok(()) | Err(rustix::io::Errno::INVAL) => {}
-        Err(errno) => return Err(failed("take away", usual)(errno)),
-    }
+pub fn hide_cgroups(run_dir: &Path) -> Result<(), RootfsError> {
+    let (usual, mounts) = (Path::new("/sys/fs/cgroup"), Path::new("/proc/self/mounts"));
     let table = std::fs::read_to_string(mounts).map_err(failed("read", mounts))?;
-    for line in table.lines() {
+    let hidden = run_dir.join(record::HIDDEN);
+    make_folder(&hidden)?;
+    for (number, line) in table.lines().enumerate() {
         let mut fields = line.split(' ').skip(1);
-        if let (Some(at), Some("cgroup" | "cgroup2")) = (fields.next(), fields.next()) {
-            unmount(at, UnmountFlags::DETACH).map_err(failed("take away", Path::new(at)))?;
+        if let (Some(at), Some("cgroup")) = (fields.next(), fields.next()) {
+            let place = hidden.join(number.to_string());
+            make_folder(&place)?;
+            mount_move(at, &place).map_err(failed("put aside", Path::new(at)))?;
         }
     }
     mount("tmpfs", usual, "tmpfs", MountFlags::RDONLY, None).map_err(failed("cover", usual))

@@ -197,3 +197,25 @@ pub fn attach_device_filter(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> 
     };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+/// Gives back the mapped code and constants of this program. What is needed again is mapped again,
+/// from the page cache; what only the start needed no longer counts as used.
+#[allow(unsafe_code)]
+pub fn forget_code() {
+    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
+    // The mapping from the file's beginning holds constants; other read-only ones may hold what the
+    // start has written, and are left alone.
+    let unwritten = |line: &&str| line.contains(" r-xp ") || line.contains(" r--p 00000000 ");
+    for line in maps.lines().filter(unwritten).filter(|line| line.contains('/')) {
+        let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+        let parse = |text| usize::from_str_radix(text, 16).ok();
+        let Some((Some(start), Some(end))) = range.map(|(start, end)| (parse(start), parse(end)))
+        else {
+            continue;
+        };
+        let start = std::ptr::with_exposed_provenance_mut(start);
+        // SAFETY: these are mapped from a file and were never written to, so that dropping their
+        // pages loses nothing: the kernel reads them again when they are used.
+        unsafe { libc::madvise(start, end - start as usize, libc::MADV_DONTNEED) };
+    }
+}

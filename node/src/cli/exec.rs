@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -67,13 +68,15 @@ pub fn exec(place: &Place, args: ExecArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs a health probe's command, if that is what the program's arguments ask for:
-/// `probe-exec RUN_DIR COMMAND…`. Call it while the process has one thread.
+/// `probe-exec RUN_DIR MILLISECONDS COMMAND…`. Call it while the process has one thread.
 pub fn probe(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut args = args.into_iter().skip(1);
     args.next().filter(|verb| verb == "probe-exec")?;
     let run_dir = args.next().map(PathBuf::from).unwrap_or_default();
+    let millis = args.next().and_then(|text| text.to_str()?.parse().ok());
     let words = args.map(|word| word.to_string_lossy().into_owned()).collect();
-    let code = enter(&run_dir, &Exec { args: words, ..Exec::default() });
+    let timeout = millis.map(Duration::from_millis);
+    let code = enter(&run_dir, &Exec { args: words, timeout, ..Exec::default() });
     Some(ExitCode::from(code.unwrap_or(NOT_TRIED)))
 }
 
@@ -100,6 +103,7 @@ fn wish(args: ExecArgs) -> Exec {
         cwd: args.workdir.map(PathBuf::from),
         user: args.user,
         timeout: None,
+        tty: args.tty,
     }
 }
 

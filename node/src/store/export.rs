@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use skerry_core::ids::Digest;
 
-use super::StoreError;
+use super::{Row, StoreError};
 
 const NAMES: [&str; 2] = ["export-a.json", "export-b.json"];
 const BYTES_MAX: u64 = 64 << 20;
@@ -22,7 +22,7 @@ pub struct Export {
     /// Counts the commits of rows that matter.
     pub generation: u64,
     /// Keys (with their space's prefix) and values.
-    pub rows: Vec<(Vec<u8>, Vec<u8>)>,
+    pub rows: Vec<Row>,
 }
 
 /// Writes an export over the older of the two files.
@@ -30,7 +30,7 @@ pub struct Export {
 /// # Errors
 /// The file system refused; the newer file is untouched.
 pub fn write(folder: &Path, export: &Export) -> Result<(), StoreError> {
-    let name = NAMES[usize::from(export.generation % 2 == 0)];
+    let name = NAMES[usize::from(export.generation.is_multiple_of(2))];
     let (path, aside) = (folder.join(name), folder.join(format!("{name}.new")));
     let fail = |operation, path: &Path| {
         let path = path.to_owned();

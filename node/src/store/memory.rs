@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Change, Durability, Space, Store, StoreError};
+use super::{Change, Durability, Row, Space, Store, StoreError};
+
+type Rows = BTreeMap<(Space, Vec<u8>), Vec<u8>>;
 
 /// Rows in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    rows: Mutex<BTreeMap<(Space, Vec<u8>), Vec<u8>>>,
+    rows: Mutex<Rows>,
 }
 
 impl Store for MemoryStore {
@@ -18,7 +20,7 @@ impl Store for MemoryStore {
         Ok(rows.get(&(space, key.to_vec())).cloned())
     }
 
-    fn scan(&self, space: Space) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    fn scan(&self, space: Space) -> Result<Vec<Row>, StoreError> {
         let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let of_space = rows.iter().filter(|((s, _), _)| *s == space);
         Ok(of_space.map(|((_, key), value)| (key.clone(), value.clone())).collect())

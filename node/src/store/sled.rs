@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::export::{self, Export};
-use super::{Change, Durability, Space, Store, StoreError};
+use super::{Change, Durability, Row, Space, Store, StoreError};
 
 const GENERATION: &[u8] = b"m/generation";
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -83,7 +83,7 @@ impl SledStore {
                     }
                     std::thread::sleep(Duration::from_millis(20));
                 }
-                Err(source) => return Err(StoreError::Database { operation: "open", source }),
+                Err(error) => return Err(database_error("open")(error)),
                 Ok(db) => return Ok(db),
             }
         }
@@ -155,7 +155,7 @@ impl Store for SledStore {
         Ok(row.map(|value| value.to_vec()))
     }
 
-    fn scan(&self, space: Space) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    fn scan(&self, space: Space) -> Result<Vec<Row>, StoreError> {
         self.db
             .scan_prefix([space.prefix(), b'/'])
             .map(|row| {
@@ -236,5 +236,5 @@ fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> St
 }
 
 fn database_error(operation: &'static str) -> impl FnOnce(::sled::Error) -> StoreError {
-    move |source| StoreError::Database { operation, source }
+    move |error| StoreError::Database { operation, source: Box::new(error) }
 }

@@ -23,9 +23,10 @@ pub struct Traces {
     pub processes: Vec<u32>,
     /// Mounts below the folder.
     pub mounts: Vec<PathBuf>,
-    /// Control groups below the demo's own.
+    /// Control groups of agents, once for each controller.
     pub cgroups: Vec<PathBuf>,
-    /// The demo's own control group, once for each controller.
+    /// The node's own control group and the one that holds its agents', once for each controller.
+    /// The node keeps them for its next start; they are empty.
     pub parents: Vec<PathBuf>,
 }
 
@@ -41,7 +42,9 @@ impl Traces {
             let parent = root.join(name);
             if parent.is_dir() {
                 below(&parent, &mut cgroups);
-                parents.push(parent);
+                let agents = parent.join("agents");
+                cgroups.retain(|group| *group != agents);
+                parents.extend([agents, parent].into_iter().filter(|group| group.is_dir()));
             }
         }
         let mut processes = by_command_line(dir);
@@ -56,7 +59,7 @@ impl Traces {
         Self { dir, cgroup, processes, mounts, cgroups, parents }
     }
 
-    /// Whether nothing is left but empty folders of the demo's own control group.
+    /// Whether nothing is left but the node's own empty control groups.
     pub fn is_clean(&self) -> bool {
         self.processes.is_empty() && self.mounts.is_empty() && self.cgroups.is_empty()
     }

@@ -15,6 +15,7 @@ use skerry_core::trust::PublicKey;
 use super::evidence::{self, Process};
 use super::stage::{NODE, Stage, fact};
 use crate::live::Live;
+use crate::output;
 use crate::publish::{Fate, Settled, Wanted, send};
 use crate::release::Ready;
 use crate::sign::sign_document;
@@ -129,6 +130,8 @@ pub async fn evidence(stage: &Stage) -> anyhow::Result<Pids> {
             fact(&format!("  {path} = {value}"))?;
         }
         evidence::check_limits(&found, MEMORY, CPU, PIDS)?;
+        let line = stage.skerry.run(&["logs", "-n", "1", name]).await?;
+        fact(&format!("  its last line: {}", output::clean(&line)))?;
     }
     Ok(pids)
 }

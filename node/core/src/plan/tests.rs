@@ -392,7 +392,7 @@ fn variant(i: usize, v: u8, present: &[Option<u8>]) -> AgentSpec {
     }
     for (on, other) in present.iter().enumerate().take(i) {
         let Some(other) = other else { continue };
-        if (usize::from(v) + on + i) % 3 == 0 && *other != 4 {
+        if (usize::from(v) + on + i).is_multiple_of(3) && *other != 4 {
             let condition = if *other >= 3 { Condition::Healthy } else { Condition::Started };
             spec.depends_on.insert(name(&format!("a{on}")), condition);
         }

@@ -25,7 +25,8 @@ fn main() -> ExitCode {
 fn run(run_dir: &std::path::Path, mut args: impl Iterator<Item = String>) -> ExitCode {
     let millis = args.next().and_then(|text| text.parse().ok()).filter(|millis| *millis > 0);
     let timeout = millis.map(Duration::from_millis);
-    match exec(run_dir, &Exec { args: args.collect(), timeout, ..Exec::default() }) {
+    let tty = std::env::var_os("SKERRY_TTY").is_some();
+    match exec(run_dir, &Exec { args: args.collect(), timeout, tty, ..Exec::default() }) {
         Ok(ended) => ExitCode::from(u8::try_from(ended.shell_code()).unwrap_or(255)),
         Err(error) => {
             eprintln!("{error}");

@@ -166,3 +166,6 @@ fn check(
     let wanted = wanted.unwrap_or_default();
     Err(CgroupError::NotInForce { limit, wanted, found: shown, path: file.to_owned() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,8 +27,8 @@ use crate::cgroup::{CgroupError, Group};
 use crate::launch::Launch;
 use crate::program::{self, ProgramError};
 use crate::rootfs::{self, RootfsError};
-use crate::seccomp::{Filters, SeccompError};
-use crate::{failure, record, spec, sys};
+use crate::seccomp::{Filter, SeccompError};
+use crate::{failure, process, record, spec, sys};
 
 /// Longer messages are cut; a pipe takes this much at once.
 pub const MESSAGE_MAX: usize = 4096;
@@ -112,6 +112,10 @@ pub fn main(
         // The parent's copies stay open; this process forgets about the numbers.
         let _ = nix::unistd::close(fd.as_raw_fd());
     }
+    let followed = set_parent_process_death_signal(Some(Signal::KILL));
+    if followed.is_err() || process::is_abandoned(report_to.as_fd()) {
+        sys::exit_now(1);
+    }
     let report = match build(job, group, must_join, program.as_raw_fd()) {
         Ok(pid) => Report::Init { pid },
         Err(error) => Report::Failed {
@@ -125,7 +129,6 @@ pub fn main(
 }
 
 fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result<i32, BuildError> {
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(system("follow the monitor"))?;
     if must_join {
         group.join()?;
     }
@@ -133,8 +136,8 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     nix::unistd::setgroups(&[]).map_err(system("leave the groups of root"))?;
     sys::unshare_mounts().map_err(system("take a mount namespace"))?;
     let root = rootfs::assemble(job.run_dir, job.launch)?;
-    rootfs::hide_cgroups()?;
-    let filters = Filters::new(job.launch.seccomp, &job.launch.capabilities)?;
+    rootfs::hide_cgroups(job.run_dir)?;
+    let filter = Filter::new(job.launch.seccomp, &job.launch.capabilities)?;
     let config = job.run_dir.join("config.json");
     let spec = spec::spec(job.launch, &root).to_string();
     std::fs::write(&config, spec).map_err(system("write the container's config.json"))?;
@@ -143,7 +146,7 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     std::fs::create_dir_all(&oci).map_err(system("make libcontainer's folder"))?;
     let container = ContainerBuilder::new(CONTAINER.to_owned(), SyscallType::Linux)
         .with_executor(Program {
-            filters,
+            filter,
             args: job.launch.args.clone(),
             env: spec::environment(job.launch),
             report_to: program,
@@ -192,7 +195,7 @@ fn send(to: BorrowedFd<'_>, mut report: Report) {
 /// Puts the filter in force and starts the program, in the container's first process.
 #[derive(Clone)]
 struct Program {
-    filters: Filters,
+    filter: Filter,
     args: Vec<String>,
     env: Vec<String>,
     /// Closed by the kernel when the program starts.
@@ -228,7 +231,7 @@ impl Executor for Program {
     fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
         let outcome = self
             .find()
-            .and_then(|path| program::become_program(&path, &self.args, &self.env, &self.filters));
+            .and_then(|path| program::become_program(&path, &self.args, &self.env, &self.filter));
         match outcome {
             Ok(never) => match never {},
             Err(error) => Err(ExecutorError::Other(self.tell(&error))),

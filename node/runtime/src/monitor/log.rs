@@ -18,6 +18,9 @@ use crate::launch::LogPolicy;
 /// Longer lines are written in parts.
 pub const LINE_MAX: usize = 16 * 1024;
 
+/// Read at once. Small, as every monitor that has logged keeps it.
+const PORTION: usize = 8 * 1024;
+
 /// Formatted lines are gathered up to this size, and then written at once.
 const GATHER: usize = 32 * 1024;
 
@@ -45,8 +48,10 @@ impl Stream {
     }
 
     /// Takes one portion from the pipe to the log; `false` when there is none now.
+    // Not inlined, so that its buffer is on the stack once.
+    #[inline(never)]
     pub fn pump(&mut self, log: &mut Log) -> bool {
-        let mut buffer = [0_u8; LINE_MAX];
+        let mut buffer = [0_u8; PORTION];
         match rustix::io::read(&self.pipe, &mut buffer) {
             Ok(0) => {
                 self.open = false;

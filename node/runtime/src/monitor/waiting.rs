@@ -25,6 +25,9 @@ use crate::{failure, process, sys};
 /// How long killed processes get to disappear, and output to arrive, after the agent has ended.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// An agent silent for so long is taken for a quiet one.
+const QUIET: Duration = Duration::from_secs(10);
+
 #[derive(Debug, thiserror::Error)]
 enum WaitError {
     #[error("monitor-wait is started by monitor only")]
@@ -76,6 +79,7 @@ fn run(mut args: impl Iterator<Item = OsString>) -> Result<(), WaitError> {
         launch,
         state,
         stop: None,
+        trimmed: false,
     };
     wait.until_the_end(&run_dir)
 }
@@ -92,6 +96,8 @@ struct Wait {
     launch: Launch,
     state: State,
     stop: Option<Stopping>,
+    /// Whether memory was given back since there was last something to do.
+    trimmed: bool,
 }
 
 impl Wait {
@@ -114,8 +120,8 @@ impl Wait {
             }
             self.kill_if_due();
             for stream in &mut self.streams {
-                if stream.pipe().is_some() {
-                    stream.pump(&mut self.log);
+                if stream.pipe().is_some() && stream.pump(&mut self.log) {
+                    self.trimmed = false;
                 }
             }
         };
@@ -135,9 +141,11 @@ impl Wait {
         None
     }
 
-    fn sleep(&self, signals: std::os::fd::BorrowedFd<'_>) -> Result<(), WaitError> {
+    /// Sleeps until something happens. After a quiet while it gives back what memory it can, once.
+    fn sleep(&mut self, signals: std::os::fd::BorrowedFd<'_>) -> Result<(), WaitError> {
         let due = self.stop.as_ref().and_then(|stop| stop.kill_at);
         let left = due.map(|at| at.saturating_duration_since(Instant::now()));
+        let left = if self.trimmed { left } else { Some(left.unwrap_or(QUIET).min(QUIET)) };
         // A grace period too long to reckon never ends.
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
         let [stdout, stderr] = &self.streams;
@@ -147,6 +155,11 @@ impl Wait {
             fds.push(PollFd::new(pipe, PollFlags::IN));
         }
         match poll(&mut fds, timeout.as_ref()) {
+            Ok(0) => {
+                sys::forget_code();
+                self.trimmed = true;
+                Ok(())
+            }
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(errno) => Err(system("wait")(errno)),
         }

@@ -22,3 +22,12 @@ fn a_name_with_spaces_and_parentheses_is_read_past() {
     let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 1 1";
     assert_eq!(parse_stat(stat), Some((4711, 'S')));
 }
+
+#[test]
+fn a_pipe_is_abandoned_when_its_reader_is_gone() {
+    use std::os::fd::AsFd;
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    assert!(!is_abandoned(writer.as_fd()));
+    drop(reader);
+    assert!(is_abandoned(writer.as_fd()));
+}

@@ -151,3 +151,15 @@ fn nothing_runs_beside_an_agent_that_has_ended() {
     let output = exec(&rig, 0, &["true"]);
     assert!(text(&output.stderr).contains("is not running"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn a_program_beside_the_agent_gets_a_terminal_of_the_container() {
+    let mut rig = Rig::script("sleep 1000");
+    rig.start();
+    let script = "test -t 0 && test -t 1 && echo terminal; readlink /proc/self/fd/0; exit 6";
+    let mut command = Command::new(MONITOR);
+    command.arg("exec").arg(rig.run_dir()).args(["0", "sh", "-c", script]).env("SKERRY_TTY", "1");
+    let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "terminal\r\n/dev/pts/0\r\n");
+}

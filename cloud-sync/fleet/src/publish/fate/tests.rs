@@ -42,7 +42,7 @@ fn accepted_is_not_settled_before_every_agent_is_what_it_must_be() {
     assert!(take(2, &|r| force(r)), "the agent was not begun");
     assert!(take(3, &|r| {
         force(r);
-        runs(r, "a", State::Starting)
+        runs(r, "a", State::Starting);
     }));
     assert!(
         take(4, &|r| {
@@ -62,7 +62,7 @@ fn accepted_is_not_settled_before_every_agent_is_what_it_must_be() {
     );
     assert!(!take(6, &|r| {
         force(r);
-        runs(r, "a", State::Running)
+        runs(r, "a", State::Running);
     }));
     assert!(matches!(watcher.fate(), Fate::Accepted(report, Settled::Yes) if report.counter == 6));
 }

@@ -1,0 +1,128 @@
+//! Compiles verdicts on system calls to the kernel's filter language, as a search tree.
+//!
+//! Pure. seccompiler's own compiler compares a call with every rule in turn, some 350 of them: the
+//! kernel, which runs the filter for every call number when it is installed and translates all of
+//! it, then takes a good part of the time that a container's start takes. A tree over ranges is a
+//! tenth of the size and answers in seven comparisons.
+
+use std::collections::BTreeMap;
+
+use seccompiler::sock_filter;
+
+/// What happens to one system call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is made.
+    Allow,
+    /// It fails with this error.
+    Fail(u16),
+    /// It is made if none of these bits is set in its first argument.
+    AllowWithout(u32),
+    /// It is made unless the low half of its first argument is one of these.
+    AllowUnless(&'static [u32]),
+    /// It is made only if the low half of its first argument is one of these.
+    AllowOnly(&'static [u32]),
+}
+
+pub const EPERM: u16 = 1;
+pub const ENOSYS: u16 = 38;
+
+// Where things are in the kernel's `seccomp_data`; all our targets are little-endian.
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+const ARGUMENT_LOW: u32 = 16;
+
+const RETURN_ALLOW: u32 = 0x7fff_0000;
+const RETURN_ERRNO: u32 = 0x0005_0000;
+const RETURN_KILL: u32 = 0x8000_0000;
+
+const LOAD: u16 = 0x20;
+const AND: u16 = 0x54;
+const JUMP: u16 = 0x05;
+const JUMP_IF_EQUAL: u16 = 0x15;
+const JUMP_IF_AT_LEAST: u16 = 0x35;
+const RETURN: u16 = 0x06;
+
+/// The filter for one architecture; calls without a verdict fail with EPERM, and calls made as
+/// another architecture end the process.
+pub fn compile(architecture: u32, verdicts: &BTreeMap<u32, Verdict>) -> Vec<sock_filter> {
+    let mut program = vec![
+        line(LOAD, ARCHITECTURE),
+        branch(JUMP_IF_EQUAL, architecture, 1, 0),
+        line(RETURN, RETURN_KILL),
+        line(LOAD, NUMBER),
+    ];
+    program.extend(tree(&segments(verdicts)));
+    program
+}
+
+/// Ranges of calls with one verdict: the first call of each, in order, from 0 upwards without gap.
+fn segments(verdicts: &BTreeMap<u32, Verdict>) -> Vec<(u32, Verdict)> {
+    let refused = Verdict::Fail(EPERM);
+    let mut segments = vec![(0, refused.clone())];
+    let mut add = |start: u32, verdict: &Verdict| match segments.last_mut() {
+        Some((_, last)) if last == verdict => {}
+        Some((at, last)) if *at == start => *last = verdict.clone(),
+        _ => segments.push((start, verdict.clone())),
+    };
+    for (&number, verdict) in verdicts {
+        add(number, verdict);
+        if !verdicts.contains_key(&(number + 1)) {
+            add(number + 1, &refused);
+        }
+    }
+    segments
+}
+
+fn tree(segments: &[(u32, Verdict)]) -> Vec<sock_filter> {
+    let (low, high) = segments.split_at(segments.len() / 2);
+    match (low, high) {
+        ([], [(_, verdict), ..]) => leaf(verdict),
+        (_, [(start, _), ..]) => {
+            let (low, high) = (tree(low), tree(high));
+            // A conditional jump reaches 255 instructions only; the plain one reaches all.
+            let over = u32::try_from(low.len()).unwrap_or(u32::MAX);
+            let mut code = vec![branch(JUMP_IF_AT_LEAST, *start, 0, 1), line(JUMP, over)];
+            code.extend(low);
+            code.extend(high);
+            code
+        }
+        (_, []) => leaf(&Verdict::Fail(EPERM)),
+    }
+}
+
+fn leaf(verdict: &Verdict) -> Vec<sock_filter> {
+    let refuse = RETURN_ERRNO | u32::from(EPERM);
+    let any_of = |values: &[u32], found: u32, otherwise: u32| {
+        let mut code = vec![line(LOAD, ARGUMENT_LOW)];
+        for value in values {
+            code.extend([branch(JUMP_IF_EQUAL, *value, 0, 1), line(RETURN, found)]);
+        }
+        code.push(line(RETURN, otherwise));
+        code
+    };
+    match verdict {
+        Verdict::Allow => vec![line(RETURN, RETURN_ALLOW)],
+        Verdict::Fail(errno) => vec![line(RETURN, RETURN_ERRNO | u32::from(*errno))],
+        Verdict::AllowWithout(bits) => vec![
+            line(LOAD, ARGUMENT_LOW),
+            line(AND, *bits),
+            branch(JUMP_IF_EQUAL, 0, 0, 1),
+            line(RETURN, RETURN_ALLOW),
+            line(RETURN, refuse),
+        ],
+        Verdict::AllowUnless(values) => any_of(values, refuse, RETURN_ALLOW),
+        Verdict::AllowOnly(values) => any_of(values, RETURN_ALLOW, refuse),
+    }
+}
+
+fn line(code: u16, k: u32) -> sock_filter {
+    sock_filter { code, jt: 0, jf: 0, k }
+}
+
+fn branch(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
+    sock_filter { code, jt, jf, k }
+}
+
+#[cfg(test)]
+mod tests;
