@@ -10,6 +10,7 @@
     reason = "a test whose set-up fails has failed, and must say so at once"
 )]
 
+pub mod agents;
 pub mod certificates;
 pub mod fleet;
 pub mod measure;

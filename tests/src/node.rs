@@ -278,7 +278,8 @@ impl Node {
 
     fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(&self.setup.program);
-        command.arg("--socket").arg(self.socket()).args(arguments);
+        command.arg("--socket").arg(self.socket());
+        command.arg("--state-dir").arg(self.setup.folder.join("state")).args(arguments);
         command.current_dir(&self.setup.folder);
         command
     }

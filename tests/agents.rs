@@ -1,0 +1,23 @@
+//! Agents on one node as a user lives with them: real containers, the command line, no broker.
+//!
+//! Each file below is one thing that users rely on. See `power.rs` for kills and damage.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that can't go on has failed"
+)]
+
+#[path = "agents/confinement.rs"]
+mod confinement;
+#[path = "agents/everyday.rs"]
+mod everyday;
+#[path = "agents/limits.rs"]
+mod limits;
+#[path = "agents/order.rs"]
+mod order;
+#[path = "agents/output.rs"]
+mod output;
+#[path = "agents/refusals.rs"]
+mod refusals;
