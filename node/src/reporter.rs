@@ -9,7 +9,7 @@ use std::time::Duration;
 use skerry_core::ids::NodeName;
 use skerry_core::report::{DocumentRef, Host, Report};
 use skerry_core::trust::detached::seal;
-use skerry_sync::{Link, Outgoing, Priority, Up};
+use skerry_sync::{Link, LinkState, Outgoing, Priority, Up};
 use tokio::sync::watch;
 
 use crate::clock;
@@ -91,6 +91,7 @@ pub async fn run(
     mut ledger: watch::Receiver<Public>,
 ) {
     let mut told: Option<Report> = None;
+    let mut broker = Broker { state: link.state(), stats: link.stats(), connections: 0 };
     loop {
         let report = compose(&speaker, &snapshots.borrow_and_update(), &ledger.borrow_and_update());
         let mut again = None;
@@ -106,12 +107,44 @@ pub async fn run(
         let alive = tokio::select! {
             changed = snapshots.changed() => changed.is_ok(),
             changed = ledger.changed() => changed.is_ok(),
+            alive = broker.forgot() => {
+                told = None;
+                alive
+            }
             () = after(again) => true,
         };
         if !alive {
             return;
         }
         tokio::time::sleep(GATHER).await;
+    }
+}
+
+/// What the broker may have forgotten.
+struct Broker {
+    state: watch::Receiver<LinkState>,
+    stats: watch::Receiver<skerry_sync::Stats>,
+    connections: u64,
+}
+
+impl Broker {
+    /// Waits for a connection to a broker that may know nothing of the session before, and so
+    /// nothing of the retained report; false when the session has ended.
+    async fn forgot(&mut self) -> bool {
+        while self.state.changed().await.is_ok() {
+            let present = match &*self.state.borrow_and_update() {
+                LinkState::Connected { session_present, .. } => *session_present,
+                LinkState::Connecting { .. } | LinkState::Offline { .. } => continue,
+            };
+            let made = self.stats.borrow().connections;
+            // A connection that came and went unseen may have been the one that found nothing.
+            let unseen = made > self.connections.saturating_add(1);
+            self.connections = made;
+            if unseen || !present {
+                return true;
+            }
+        }
+        false
     }
 }
 

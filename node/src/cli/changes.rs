@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use skerry_core::desired::Source;
 use skerry_core::ids::AgentName;
 use skerry_core::plan::State;
 
@@ -77,7 +78,9 @@ pub async fn rm(client: &Client, args: &RmArgs) -> anyhow::Result<ExitCode> {
 async fn remove(client: &Client, name: &AgentName, force: bool) -> anyhow::Result<u64> {
     if !force {
         let status = client.agent(name).await?.status;
-        if matches!(status.state, State::Running | State::Starting | State::Waiting) {
+        // An agent of the fleet cannot be stopped here either: the node says so.
+        let ours = status.source != Some(Source::Fleet);
+        if ours && matches!(status.state, State::Running | State::Starting | State::Waiting) {
             let state = status.state;
             let text = format!(
                 "agent '{name}' is {state}; stop it first: skerry stop {name}, \

@@ -67,8 +67,12 @@ impl<'a> Watcher<'a> {
     /// Takes what was said before the document was sent.
     pub fn before(&mut self, said: &Said) {
         if let Some(report) = self.signed(said) {
-            self.refused_before = self.refusal(&report).map_or(0, |(count, _)| count);
-            self.fate = Fate::Unknown("no newer report came; is the node connected?".to_owned());
+            let before = self.refusal(&report);
+            self.fate = Fate::Unknown(match &before {
+                Some((_, reason)) => format!("it refused this very bundle before: {reason}"),
+                None => "no newer report came; is the node connected?".to_owned(),
+            });
+            self.refused_before = before.map_or(0, |(count, _)| count);
             if self.in_force(&report) {
                 self.judge(report);
             }
