@@ -206,6 +206,20 @@ impl Containers {
         }
     }
 
+    /// Removes the output of an agent that nobody wants any more.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub fn forget(&self, name: &AgentName) -> Result<(), ContainerError> {
+        let folder = self.log_dir(name);
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(io("remove", &folder)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Removes the control groups above the agents, as far as nothing lives in them: a folder that
     /// holds anything refuses to go.
     pub fn leave(&self, kernel: &skerry_runtime::Kernel) {

@@ -26,8 +26,7 @@ use crate::link;
 use crate::outbox::StoredOutbox;
 use crate::reconciler::{Reconciler, Snapshot};
 use crate::reporter::{self, Counter, Speaker};
-use crate::store::Store;
-use crate::store::sled::SledStore;
+use crate::store::{SledStore, Store};
 
 const ROOT_MAX: u64 = 512_000;
 

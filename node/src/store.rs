@@ -8,6 +8,8 @@ pub mod export;
 pub mod memory;
 pub mod sled;
 
+pub use self::sled::SledStore;
+
 use std::path::PathBuf;
 
 /// A kind of rows.

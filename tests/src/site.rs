@@ -95,10 +95,9 @@ impl Site {
     #[must_use]
     pub fn pack(&self, node: &Node) -> String {
         let folder = self.image.to_string_lossy().into_owned();
-        let state = node.folder().join("state").to_string_lossy().into_owned();
-        let pack = ["--state-dir", &state, "image", "pack", "--entrypoint", "/sensor"];
+        let pack = ["image", "pack", "--entrypoint", "/sensor"];
         let _ = node.cli(pack.into_iter().chain(["--name", "sensor", &folder])).ok();
-        let seen = node.cli(["--state-dir", &state, "image", "inspect", "sensor"]).ok().json();
+        let seen = node.cli(["image", "inspect", "sensor"]).ok().json();
         seen[0]["digest"].as_str().expect("an image has a digest").to_owned()
     }
 

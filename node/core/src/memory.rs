@@ -66,7 +66,13 @@ impl Remembered {
 
     fn saw(&mut self, seen: &ObservedAgent, policy: Restart, now: Tick, jitter: u16) {
         match &seen.phase {
-            Phase::Starting | Phase::Lost { alive: true } => self.ended = None,
+            Phase::Lost { alive: true } => self.ended = None,
+            // A new run: what was known of the last one's health is over.
+            Phase::Starting => {
+                self.ended = None;
+                self.run = None;
+                self.health = Machine::default();
+            }
             Phase::Running { since, .. } => {
                 self.ended = None;
                 if self.run != Some(*since) {

@@ -98,6 +98,8 @@ pub fn main(run_dir: &Path) -> ExitCode {
 /// What has to be undone when the start fails.
 #[derive(Default)]
 struct Made {
+    /// Held until the failure is on record: who sees it free may believe the records.
+    lock: Option<OwnedFd>,
     instance: Option<String>,
     group: Option<Group>,
 }
@@ -113,7 +115,7 @@ impl Made {
 }
 
 fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
-    let lock = become_monitor(run_dir)?;
+    let lock: &OwnedFd = made.lock.insert(become_monitor(run_dir)?);
     let launch: Launch = record::read(run_dir, record::LAUNCH)?
         .ok_or_else(|| MonitorError::NoLaunch { run_dir: run_dir.to_owned() })?;
     made.instance = Some(launch.instance.clone());
@@ -327,10 +329,10 @@ fn receive(
 /// Executes this binary again in the role that only waits; children and descriptors stay.
 fn become_wait_role(
     run_dir: &Path,
-    lock: OwnedFd,
+    lock: &OwnedFd,
     container: Container,
 ) -> Result<Infallible, MonitorError> {
-    let fds = [&lock, &container.pidfd, &container.stdout, &container.stderr];
+    let fds = [lock, &container.pidfd, &container.stdout, &container.stderr];
     let mut command = Command::new("/proc/self/exe");
     command.arg("monitor-wait").arg(run_dir);
     for fd in fds {

@@ -2,6 +2,9 @@
 //!
 //! They are kept apart from the fleet's document. A name of the fleet's is refused with its owner.
 
+use std::collections::BTreeSet;
+
+use skerry_core::agent::SpecError;
 use skerry_core::desired::LocalWish;
 use skerry_core::document::check_agents;
 use skerry_core::ids::AgentName;
@@ -18,6 +21,10 @@ impl Ledger {
         }
         for spec in &apply.agents {
             self.refuse_fleet(&spec.name)?;
+        }
+        let mut names = BTreeSet::new();
+        if let Some(twice) = apply.agents.iter().find(|spec| !names.insert(&spec.name)) {
+            return Err(SpecError::Duplicate(twice.name.clone()).into());
         }
         let mut next = self.local.clone();
         let mut applied = Applied::default();

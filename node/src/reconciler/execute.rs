@@ -35,7 +35,7 @@ impl Reconciler {
                 tracing::info!(%agent, %why, "killing");
                 self.containers.kill(agent).map_err(StepError::from)
             }
-            Step::Clean { agent } => self.clean(agent),
+            Step::Clean { agent } => self.clean(agent, desired),
             Step::Probe { agent } => {
                 self.probe(agent);
                 Ok(())
@@ -77,8 +77,11 @@ impl Reconciler {
         }
     }
 
-    fn clean(&mut self, name: &AgentName) -> Result<(), StepError> {
+    fn clean(&mut self, name: &AgentName, desired: &Desired) -> Result<(), StepError> {
         self.containers.clean(name)?;
+        if !desired.agents.contains_key(name) {
+            self.containers.forget(name)?;
+        }
         self.found.remove(name);
         self.watched.remove(name);
         Ok(())

@@ -1,7 +1,7 @@
 //! Tries what an agent may not do, and tells what the kernel said.
 //!
-//! `mount` needs a capability; `ptrace` and `unshare` of a user namespace need none, so that only a
-//! seccomp filter can refuse them.
+//! `mount` needs a capability; `unshare` of a user namespace needs none, so that only a seccomp filter
+//! can refuse it. `ptrace` of itself is told too: filters differ in whether they allow it.
 
 use std::ffi::{c_char, c_int, c_long, c_ulong, c_void};
 use std::io;

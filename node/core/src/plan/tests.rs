@@ -183,6 +183,10 @@ impl World {
         })
     }
 
+    fn starting(&self) -> bool {
+        self.observed.agents.values().any(|a| a.phase == Phase::Starting)
+    }
+
     fn states(&mut self) -> Vec<(String, State)> {
         self.plan().status.iter().map(|(n, s)| (n.to_string(), s.state)).collect()
     }
@@ -298,6 +302,13 @@ fn an_unhealthy_agent_is_restarted_and_counts_as_failed() {
     for _ in 0..40 {
         let plan = world.plan();
         world.obey(&plan);
+        // It is looked at while it starts, too: the illness of the last run must not end this one.
+        let starting = world.plan();
+        assert!(
+            starting.steps.iter().all(|s| !matches!(s, Step::Terminate { .. }))
+                || !world.starting()
+        );
+        world.obey(&starting);
         world.run_starting();
         world.now = Tick(world.now.0 + 500);
     }
