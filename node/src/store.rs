@@ -1,6 +1,6 @@
 //! What the node must not forget: rows in a few spaces, committed together and durable at return.
 //!
-//! [`Store`] has two implementations: [`sled::SledStore`] on disk and [`memory::MemoryStore`] for
+//! [`Store`] has two implementations: [`sled::SledStore`] on disk and `memory::MemoryStore` for
 //! tests. No type of the database leaves `store/`. Nobody may acknowledge anything to the outside
 //! before [`Store::commit`] has returned.
 

@@ -2,7 +2,7 @@
 //!
 //! Each function does one thing to one run folder, and addresses processes only through handles
 //! whose identity was checked. Whether to do it is the caller's decision, after
-//! [`crate::observe`].
+//! [`crate::observe()`].
 
 use std::io;
 use std::os::fd::AsFd;
@@ -86,7 +86,7 @@ pub fn signal(run_dir: &Path, signal: i32) -> Result<(), ControlError> {
 }
 
 /// Asks the monitor to stop the agent: its stop signal, its grace period, then the end. Returns at
-/// once; the end is seen by [`crate::observe`].
+/// once; the end is seen by [`crate::observe()`].
 ///
 /// # Errors
 /// The monitor is not running, or the kernel refuses.

@@ -1,6 +1,6 @@
 //! What the node asks for: one agent, as `launch.json` in its run folder.
 //!
-//! Decides whether a request is well formed; never touches the kernel. Written by [`crate::spawn`],
+//! Decides whether a request is well formed; never touches the kernel. Written by [`crate::spawn()`],
 //! read by `monitor.rs`.
 
 use std::path::{Path, PathBuf};

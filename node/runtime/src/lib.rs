@@ -1,8 +1,8 @@
 //! Skerry runtime: runs one agent as a container, and knows nothing of documents.
 //!
-//! The node writes a [`Launch`] and calls [`spawn`], which starts a *monitor*: a small process of
+//! The node writes a [`Launch`] and calls [`spawn()`], which starts a *monitor*: a small process of
 //! the same binary that owns one container, keeps its logs, waits for it and records how it ended.
-//! Monitors outlive the node, so whatever the node wants to know it reads with [`observe`] from the
+//! Monitors outlive the node, so whatever the node wants to know it reads with [`observe()`] from the
 //! run folder, judged by a held lock, the boot and start times, never by bare process ids.
 //!
 //! It must never touch the network, a database or an async runtime. Start reading at [`launch`],

@@ -2,7 +2,7 @@
 //!
 //! It writes `launch.json`, locks the run folder, and hands the lock to the monitor as its standard
 //! input, so that the lock is held without a gap. It waits for nothing: how the start went is told
-//! by [`crate::observe`].
+//! by [`crate::observe()`].
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;

@@ -61,6 +61,9 @@ impl Reconciler {
         match launched {
             Ok(monitor) => {
                 tracing::info!(agent = %name, image = %wanted.spec.image, "starting");
+                if let Ok(pid) = i32::try_from(monitor.pid) {
+                    self.watched.insert(name.clone(), pid);
+                }
                 watch_child(name.clone(), monitor, self.events_in.clone());
                 let run_dir = self.containers.run_dir(name);
                 if let Err(error) = self.watcher.add(name, &run_dir) {

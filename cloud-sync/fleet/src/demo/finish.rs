@@ -31,10 +31,9 @@ pub async fn everything(stage: &mut Stage, scene: &Scene) -> anyhow::Result<()> 
         Err(late) => bail!("{late}: {:?}", stage.traces()),
     };
     fact(&format!(
-        "left on the machine: {} processes, {} mounts, {} control groups of agents",
+        "left on the machine: {} processes, {} mounts, {} control groups",
         traces.processes.len(),
         traces.mounts.len(),
         traces.cgroups.len()
-    ))?;
-    fact("(the node's own control group stays, empty, for its next start; the demo removes it)")
+    ))
 }

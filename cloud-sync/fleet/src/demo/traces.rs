@@ -23,17 +23,13 @@ pub struct Traces {
     pub processes: Vec<u32>,
     /// Mounts below the folder.
     pub mounts: Vec<PathBuf>,
-    /// Control groups of agents, once for each controller.
+    /// Control groups of the node and its agents, once for each controller, each before those below.
     pub cgroups: Vec<PathBuf>,
-    /// The node's own control group and the one that holds its agents', once for each controller.
-    /// The node keeps them for its next start; they are empty.
-    pub parents: Vec<PathBuf>,
 }
 
 impl Traces {
     /// Looks.
     pub fn of(dir: &Path, cgroup: &str) -> Self {
-        let mut parents = Vec::new();
         let mut cgroups = Vec::new();
         let name = cgroup.trim_start_matches('/');
         let mut roots = vec![PathBuf::from(CGROUPS)];
@@ -41,14 +37,12 @@ impl Traces {
         for root in roots {
             let parent = root.join(name);
             if parent.is_dir() {
+                cgroups.push(parent.clone());
                 below(&parent, &mut cgroups);
-                let agents = parent.join("agents");
-                cgroups.retain(|group| *group != agents);
-                parents.extend([agents, parent].into_iter().filter(|group| group.is_dir()));
             }
         }
         let mut processes = by_command_line(dir);
-        for group in cgroups.iter().chain(&parents) {
+        for group in &cgroups {
             let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
             processes.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
         }
@@ -56,10 +50,10 @@ impl Traces {
         processes.dedup();
         let (dir, cgroup) = (dir.to_owned(), cgroup.to_owned());
         let mounts = mounts_below(&dir);
-        Self { dir, cgroup, processes, mounts, cgroups, parents }
+        Self { dir, cgroup, processes, mounts, cgroups }
     }
 
-    /// Whether nothing is left but the node's own empty control groups.
+    /// Whether nothing is left.
     pub fn is_clean(&self) -> bool {
         self.processes.is_empty() && self.mounts.is_empty() && self.cgroups.is_empty()
     }
@@ -85,7 +79,7 @@ impl Traces {
                 problems.push(format!("cannot unmount {}: {error}", mount.display()));
             }
         }
-        for group in left.cgroups.iter().rev().chain(&left.parents) {
+        for group in left.cgroups.iter().rev() {
             if let Err(error) = fs::remove_dir(group)
                 && error.kind() != std::io::ErrorKind::NotFound
             {
