@@ -4,7 +4,7 @@
 //! now; after they are done the shell observes again and asks again, until nothing is left. So a
 //! crash between two steps costs nothing: the next plan is made from what is found.
 //!
-//! [`diff`] says what each agent needs by itself, [`order`] what its dependencies allow,
+//! `diff` says what each agent needs by itself, `order` what its dependencies allow,
 //! [`status`] how that is told to people.
 
 mod diff;
