@@ -28,7 +28,7 @@ pub struct RunArgs {
     /// The most processes and threads
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pids_limit: Option<u32>,
-    /// always (the default), unless-stopped, on-failure, on-failure:N or never
+    /// always (default), unless-stopped, on-failure(:N) or never
     #[arg(long, value_name = "POLICY")]
     restart: Option<Restart>,
     /// Replace the image's entrypoint; a word, or a JSON list

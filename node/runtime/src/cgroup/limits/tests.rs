@@ -3,10 +3,12 @@
 
 use super::*;
 
+/// The files as the kernel shows them in a new group.
 fn folder_with(files: &[&str]) -> (tempfile::TempDir, Group) {
     let folder = tempfile::tempdir().unwrap();
     for file in files {
-        std::fs::write(folder.path().join(file), "").unwrap();
+        let fresh = if *file == "cpu.max" { "max 100000\n" } else { "max\n" };
+        std::fs::write(folder.path().join(file), fresh).unwrap();
     }
     let controllers = vec![Controller::Memory, Controller::Cpu, Controller::Pids];
     let dirs = vec![(controllers, folder.path().to_owned())];
