@@ -20,6 +20,7 @@ mod link;
 mod node;
 mod outbox;
 mod probe;
+mod quiet;
 mod readable;
 mod reconciler;
 mod reporter;

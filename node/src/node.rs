@@ -24,6 +24,7 @@ use crate::identity::Identity;
 use crate::ledger::{Desk, Ledger, Public};
 use crate::link;
 use crate::outbox::StoredOutbox;
+use crate::quiet;
 use crate::reconciler::{Reconciler, Snapshot};
 use crate::reporter::{self, Counter, Speaker};
 use crate::store::{SledStore, Store};
@@ -90,6 +91,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         .context("cannot watch the agents' folders")?;
     tokio::spawn(ledger.run(requests));
     tokio::spawn(reconciler.run());
+    tokio::spawn(quiet::run(snapshots.clone()));
 
     let (link_in, link_seen) = watch::channel(None);
     let node = Arc::new(http::Node {

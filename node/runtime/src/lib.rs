@@ -32,3 +32,4 @@ pub use launch::{Launch, Limits, LogPolicy, Seccomp, Stop, User};
 pub use observe::{Observation, observe};
 pub use record::{Exit, Failure, State};
 pub use spawn::{MonitorHandle, spawn};
+pub use sys::forget_code;
