@@ -170,7 +170,9 @@ fn hear(ears: &Ears, loader: &mut Loader) {
         }
     }
     while let Some(event) = ears.uevents.next() {
-        event.modalias.into_iter().for_each(|alias| drop(loader.load(&alias)));
+        if let Some(alias) = event.modalias {
+            loader.load(&alias);
+        }
     }
 }
 

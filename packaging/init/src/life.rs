@@ -13,13 +13,14 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, pipe2};
 
 use crate::boot::{Ears, SYS, terminal};
 use crate::device::Settings;
 use crate::modules::Loader;
 use crate::node::{self, Trial, Verdict};
+use crate::seed::Seeds;
 use crate::settings::{self, BOOT};
 use crate::supervise::{Child, Role};
 use crate::tell::{self, Level, announce, tell};
@@ -31,6 +32,8 @@ use crate::{clock, data, network, shutdown};
 
 /// One small write a day, so that a device without a battery is never more than that behind.
 const SAVE_CLOCK: Duration = Duration::from_secs(86_400);
+/// How much of a child's output is passed on before pid 1 looks at other things.
+const READS_MAX: usize = 16;
 /// Output without an end of line is cut here.
 const LINE_MAX: usize = 4096;
 
@@ -50,6 +53,7 @@ pub struct Life {
     wired: usize,
     watchdog: Option<Watchdog>,
     save_clock: Duration,
+    seeds: Seeds,
 }
 
 impl Life {
@@ -83,6 +87,7 @@ impl Life {
             wired: 0,
             watchdog: None,
             save_clock: now() + SAVE_CLOCK,
+            seeds: Seeds::look(),
         })
     }
 
@@ -112,6 +117,7 @@ impl Life {
         if device.shell {
             self.children.push(Child::new(Role::Shell, now()));
         }
+        self.children.push(Child::new(Role::Import, now()));
         if !device.ntp.is_empty() {
             self.children.push(Child::new(Role::Time, now()));
         }
@@ -168,19 +174,27 @@ impl Life {
         // Every child that ended, and every orphan that ended up here.
         while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             let Some(pid) = status.pid() else { break };
-            self.reaped(pid.as_raw(), &format!("{status:?}"));
+            self.reaped(pid.as_raw(), status);
         }
     }
 
-    fn reaped(&mut self, pid: i32, how: &str) {
+    fn reaped(&mut self, pid: i32, status: WaitStatus) {
         let Some(child) = self.children.iter_mut().find(|child| child.pid == Some(pid)) else {
             return;
         };
         child.ended(now());
-        if child.role != Role::Node {
-            return;
+        match child.role {
+            Role::Node => self.node_ended(status),
+            Role::Import => {
+                child.again(now());
+                self.seeds.ended(matches!(status, WaitStatus::Exited(_, 0)));
+            }
+            _ => {}
         }
-        tell(Level::Warning, format!("the node ended: {how}"));
+    }
+
+    fn node_ended(&mut self, status: WaitStatus) {
+        tell(Level::Warning, format!("the node ended {}", how(status)));
         self.node_says.pump();
         if self.trial.ended() {
             let next = self.trial.current().map_or("nothing", |choice| choice.file);
@@ -198,8 +212,12 @@ impl Life {
                 Role::Lease(interface) => Some(network::lease(interface, &self.hostname)),
                 Role::Time => Some(network::time(&self.settings.device.ntp)),
                 Role::Shell => Some(network::shell(&terminal())),
+                Role::Import => self.seeds.next(),
             };
-            let Some(command) = command else { continue };
+            let Some(command) = command else {
+                child.rest();
+                continue;
+            };
             let is_node = child.role == Role::Node;
             let output = if is_node { &self.node_says.to } else { &self.others_say.to };
             child.start(command, output, time);
@@ -305,6 +323,15 @@ impl Life {
     }
 }
 
+/// How a process ended, in words.
+fn how(status: WaitStatus) -> String {
+    match status {
+        WaitStatus::Exited(_, code) => format!("with code {code}"),
+        WaitStatus::Signaled(_, signal, _) => format!("by {signal}"),
+        other => format!("{other:?}"),
+    }
+}
+
 /// The output of children, as lines of the kernel's log.
 #[derive(Debug)]
 struct Lines {
@@ -323,10 +350,12 @@ impl Lines {
         Ok(Self { who, from: from.into(), to, rest: Vec::new() })
     }
 
-    /// Passes on what is there, line by line.
+    /// Passes on what is there, line by line, and some at a time: a child that babbles must not keep
+    /// pid 1 from the rest.
     fn pump(&mut self) {
         let mut buffer = [0; 4096];
-        while let Ok(length @ 1..) = self.from.read(&mut buffer) {
+        for _ in 0..READS_MAX {
+            let Ok(length @ 1..) = self.from.read(&mut buffer) else { return };
             self.rest.extend_from_slice(buffer.get(..length).unwrap_or(&[]));
             while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.rest.drain(..=end).collect();

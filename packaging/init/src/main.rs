@@ -21,6 +21,7 @@ mod mounts;
 mod name;
 mod network;
 mod node;
+mod seed;
 mod settings;
 mod shutdown;
 mod supervise;

@@ -62,7 +62,7 @@ pub fn is_fixed(interface: &str, nth: usize, network: &Network) -> bool {
 /// Asks time servers.
 pub fn time(servers: &[String]) -> Command {
     let mut command = busybox(&["ntpd", "-n"]);
-    servers.iter().for_each(|server| drop(command.args(["-p", server])));
+    command.args(servers.iter().flat_map(|server| ["-p", server]));
     command
 }
 

@@ -19,6 +19,8 @@ pub enum Role {
     Time,
     /// A person's shell.
     Shell,
+    /// The import of an image that came with the disk; it ends by itself.
+    Import,
 }
 
 /// One child, alive or due to be.
@@ -54,6 +56,16 @@ impl Child {
     /// When it wants to be started, if it does not run.
     pub fn due(&self) -> Option<Duration> {
         self.due
+    }
+
+    /// It ended as it should, and goes on with the next thing at once.
+    pub fn again(&mut self, now: Duration) {
+        (self.failures, self.due) = (0, Some(now));
+    }
+
+    /// There is nothing for it to do, for good.
+    pub fn rest(&mut self) {
+        self.due = None;
     }
 
     /// It ended: when it is due again.
