@@ -39,11 +39,16 @@ impl Index {
             return BTreeSet::from([name_of(file)]);
         }
         let mut found = BTreeSet::new();
-        for line in self.alias.lines() {
-            let mut words = line.split(' ');
-            let (Some("alias"), Some(pattern)) = (words.next(), words.next()) else { continue };
-            if matches(pattern.as_bytes(), name.as_bytes()) {
-                found.extend(words.next());
+        for row in rows(&self.alias) {
+            let Some(rest) = row.strip_prefix(b"alias ") else { continue };
+            // Thousands of rows, of which most are of another bus: no more is looked at than must be.
+            let first = |text: &[u8]| text.first().copied().unwrap_or_default();
+            if !alike(first(rest), first(name.as_bytes())) {
+                continue;
+            }
+            let mut words = rest.split(|byte| *byte == b' ');
+            if words.next().is_some_and(|pattern| matches(pattern, name.as_bytes())) {
+                found.extend(words.next().and_then(|module| str::from_utf8(module).ok()));
             }
         }
         found
@@ -76,13 +81,21 @@ impl Index {
 
     /// A module's file, and the files it needs.
     fn file(&self, module: &str) -> Option<(&str, &str)> {
-        let rows = self.dep.lines().filter_map(|line| line.split_once(':'));
-        rows.into_iter().find(|(file, _)| equal(name_of(file), module))
+        let module = module.as_bytes();
+        let row = rows(&self.dep).find(|row| {
+            let file = row.split(|byte| *byte == b':').next().unwrap_or_default();
+            let name = file.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            let rest = name.get(module.len()..).unwrap_or_default();
+            rest.starts_with(b".ko") && equal(name.get(..module.len()).unwrap_or_default(), module)
+        })?;
+        str::from_utf8(row).ok()?.split_once(':')
     }
 
     fn before(&self, module: &str) -> impl Iterator<Item = &str> {
         let rows = self.softdep.lines().filter_map(|line| line.strip_prefix("softdep "));
-        let row = rows.filter_map(|row| row.split_once(' ')).find(|(name, _)| equal(name, module));
+        let row = rows
+            .filter_map(|row| row.split_once(' '))
+            .find(|(name, _)| equal(name.as_bytes(), module.as_bytes()));
         let words = row.map_or("", |(_, words)| words).split_whitespace();
         words.skip_while(|word| *word != "pre:").skip(1).take_while(|word| !word.ends_with(':'))
     }
@@ -175,8 +188,13 @@ fn name_of(file: &str) -> &str {
 }
 
 /// Whether two names are the same; `-` and `_` are, in a module's name.
-fn equal(one: &str, other: &str) -> bool {
-    one.len() == other.len() && one.bytes().zip(other.bytes()).all(|(a, b)| alike(a, b))
+fn equal(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| alike(*a, *b))
+}
+
+/// Lines of a file that `depmod` wrote.
+fn rows(text: &str) -> impl Iterator<Item = &[u8]> {
+    text.as_bytes().split(|byte| *byte == b'\n')
 }
 
 fn alike(one: u8, other: u8) -> bool {
