@@ -20,9 +20,7 @@ pub enum Forked {
 /// a process, which is slow.
 #[allow(unsafe_code)]
 pub fn fork(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
-    // SAFETY: all fields are plain numbers, for which zero is valid.
-    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.exit_signal = libc::SIGCHLD as u64;
+    let mut args = CloneArgs { exit_signal: libc::SIGCHLD as u64, ..CloneArgs::default() };
     if let Some(fd) = cgroup {
         args.flags = CLONE_INTO_CGROUP;
         args.cgroup = fd.as_raw_fd() as u64;
@@ -35,6 +33,23 @@ pub fn fork(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
         0 => Ok(Forked::Child),
         pid => Ok(Forked::Parent(i32::try_from(pid).map_err(io::Error::other)?)),
     }
+}
+
+/// The kernel's `struct clone_args` (clone3(2)), which libc has not for every target.
+#[derive(Default)]
+#[repr(C)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
 }
 
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
