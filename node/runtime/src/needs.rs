@@ -155,8 +155,7 @@ const WORD: usize = 5;
 pub fn try_needs(lower: &Path) -> Trial {
     let mut trial = Trial(Vec::new());
     try_calls(&mut trial);
-    let lower = File::open(lower).map(OwnedFd::from);
-    let how = try_in_child(&mut trial, lower.as_ref().ok());
+    let how = try_in_child(&mut trial, lower);
     trial.0.insert(0, (Need::Clone3, tried(&how)));
     trial
 }
@@ -188,7 +187,7 @@ fn try_calls(trial: &mut Trial) {
 }
 
 /// `Err` when no child could be made; what the child says goes into `trial`.
-fn try_in_child(trial: &mut Trial, lower: Option<&OwnedFd>) -> io::Result<()> {
+fn try_in_child(trial: &mut Trial, lower: &Path) -> io::Result<()> {
     let (heard, said) = pipe_with(PipeFlags::CLOEXEC)?;
     match sys::fork(None)? {
         Forked::Child => {
@@ -266,7 +265,7 @@ impl Teller {
 }
 
 /// The way of a container. Steps that would reach the host without the ones before are not taken.
-fn take_the_way(teller: &mut Teller, lower: Option<&OwnedFd>) {
+fn take_the_way(teller: &mut Teller, lower: &Path) {
     for (need, flag) in [
         (Need::NamespaceUts, UnshareFlags::NEWUTS),
         (Need::NamespaceIpc, UnshareFlags::NEWIPC),
@@ -298,7 +297,7 @@ fn take_the_way(teller: &mut Teller, lower: Option<&OwnedFd>) {
 }
 
 /// In a mount namespace of its own only.
-fn try_mounts(teller: &mut Teller, lower: Option<&OwnedFd>) {
+fn try_mounts(teller: &mut Teller, lower: &Path) {
     for (need, kind) in [
         (Need::Proc, "proc"),
         (Need::Sysfs, "sysfs"),
@@ -310,11 +309,8 @@ fn try_mounts(teller: &mut Teller, lower: Option<&OwnedFd>) {
     // What is there anyway, and is covered for a container too.
     let places = ["/sys/fs/cgroup", "/sys", "/mnt", "/tmp"].map(Path::new);
     let Some(place) = places.into_iter().find(|place| place.is_dir()) else { return };
-    if !teller.tell(
-        Need::Tmpfs,
-        Ok(mount("tmpfs", place, "tmpfs", MountFlags::NODEV, None).map_err(io::Error::from))
-            .and_then(|done| done),
-    ) {
+    let covered = mount("tmpfs", place, "tmpfs", MountFlags::NODEV, None);
+    if !teller.tell(Need::Tmpfs, covered.map_err(Into::into)) {
         return;
     }
     let folder = |name: &str| -> io::Result<PathBuf> {
@@ -323,10 +319,11 @@ fn try_mounts(teller: &mut Teller, lower: Option<&OwnedFd>) {
     };
     let by_calls = folder("calls").and_then(|target| attach("tmpfs", &target));
     teller.tell(Need::MountCalls, by_calls);
-    let Some(lower) = lower else { return };
+    // Opened in this mount namespace: the kernel takes no layer from another.
+    let Ok(lower) = File::open(lower) else { return };
     let root = folder("skeleton").and_then(|skeleton| {
         let root = folder("root")?;
-        overlay(lower, &skeleton, &root).map(|()| root)
+        overlay(&lower, &skeleton, &root).map(|()| root)
     });
     let root = match root {
         Ok(root) => {
@@ -358,7 +355,7 @@ fn attach(kind: &str, target: &Path) -> io::Result<()> {
     Ok(move_mount(&made, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }
 
-fn overlay(lower: &OwnedFd, skeleton: &Path, target: &Path) -> io::Result<()> {
+fn overlay(lower: &File, skeleton: &Path, target: &Path) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     let lower = lower.as_raw_fd();
     let options = format!("lowerdir=/proc/self/fd/{lower}:{}", skeleton.display());
