@@ -14,9 +14,9 @@ use skerry_runtime::cgroup::{Place, try_place};
 use skerry_runtime::needs::{Trial, try_needs};
 
 pub use super::options::{Options, Setting};
+pub use places::Folder;
 #[cfg(test)]
-pub use places::kind_of;
-pub use places::{Folder, Refused};
+pub use places::{Refused, kind_of};
 pub use settings::{Broker, Key, Reach, Root, Settings, StoreState};
 
 /// All that is known.

@@ -21,10 +21,10 @@ pub struct CheckArgs {
     /// Only these checks
     #[arg(value_name = "CHECK")]
     checks: Vec<String>,
-    /// List the checks, what needs them, and the kernel options behind them; look at nothing
+    /// List the checks and what needs them; look at nothing
     #[arg(long)]
     list: bool,
-    /// The node's settings; /etc/skerry/skerry.toml by default
+    /// The node's settings
     #[arg(long, value_name = "FILE", env = "SKERRY_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
     /// Try to reach the broker too

@@ -51,7 +51,7 @@ impl Folder {
 /// The lowest folder that is there on the way to a path.
 pub fn nearest(path: &Path) -> PathBuf {
     let found = path.ancestors().find(|way| way.is_dir());
-    found.unwrap_or(Path::new("/")).to_owned()
+    found.map_or_else(|| PathBuf::from("/"), Path::to_owned)
 }
 
 /// As the node writes what matters: aside, synced, renamed, the folder synced.
