@@ -73,7 +73,12 @@ impl StoreState {
         let folder = state_dir.join("state");
         let file = match File::open(folder.join("sled").join("db")) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::Absent,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let kept = crate::store::export::newest(&folder).map(|export| export.generation);
+                return kept.map_or(Self::Absent, |generation| {
+                    Self::Behind(format!("it is gone; its export has generation {generation}"))
+                });
+            }
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 return Self::Forbidden;
             }
