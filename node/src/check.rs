@@ -91,7 +91,7 @@ pub const CHECKS: [Check; 31] = [
     check("cgroups", "telling agents' processes apart, ending and counting them", &["CGROUPS"]),
     check("cgroup-place", "the control groups of agents", &[]),
     check("cgroup-memory", "memory limits", &["MEMCG"]),
-    check("cgroup-swap", "memory limits that swap cannot get round", &["SWAP", "MEMCG_SWAP"]),
+    check("cgroup-swap", "memory limits that swap cannot get round", &[]),
     check("cgroup-cpu", "processor limits", &["CGROUP_SCHED", "FAIR_GROUP_SCHED", "CFS_BANDWIDTH"]),
     check("cgroup-pids", "limits on processes", &["CGROUP_PIDS"]),
     check(
