@@ -120,3 +120,6 @@ pub const CHECKS: [Check; 31] = [
 pub fn worst(findings: &[Finding]) -> Level {
     findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok)
 }
+
+#[cfg(test)]
+mod tests;
