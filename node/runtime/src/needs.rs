@@ -319,23 +319,15 @@ fn try_mounts(teller: &mut Teller, lower: &Path) {
     };
     let by_calls = folder("calls").and_then(|target| attach("tmpfs", &target));
     teller.tell(Need::MountCalls, by_calls);
-    // Opened in this mount namespace: the kernel takes no layer from another.
-    let Ok(lower) = File::open(lower) else { return };
     let root = folder("skeleton").and_then(|skeleton| {
         let root = folder("root")?;
-        overlay(&lower, &skeleton, &root).map(|()| root)
+        // Opened in this mount namespace: the kernel takes no layer from another.
+        overlay(&File::open(lower)?, &skeleton, &root).map(|()| root)
     });
-    let root = match root {
-        Ok(root) => {
-            teller.tell(Need::Overlay, Ok(()));
-            root
-        }
-        Err(error) => {
-            teller.tell(Need::Overlay, Err(error));
-            return;
-        }
-    };
-    let left = rustix::process::chdir(&root)
+    // Leaving the root can be tried without layers as well.
+    let new_root = root.as_deref().unwrap_or(place).to_owned();
+    teller.tell(Need::Overlay, root.map(drop));
+    let left = rustix::process::chdir(&new_root)
         .and_then(|()| rustix::process::pivot_root(".", "."))
         .map_err(io::Error::from);
     teller.tell(Need::PivotRoot, left);

@@ -55,8 +55,8 @@ pub fn place(facts: &Facts) -> Verdict {
                 "{} holds processes itself, and such a group can give no limits to those below it",
                 crowded.display()
             ),
-            "set 'cgroup' in the configuration to a group beside the service's own, such as \
-             /skerry, or move the processes into a group below",
+            "set 'cgroup' in the configuration to a group with no processes of its own, beside the \
+             service's, or move those processes into a group below",
         );
     }
     ok(format!("groups can be made at {wanted}"))

@@ -230,7 +230,11 @@ pub fn overlay(facts: &Facts, options: &[&str]) -> Verdict {
             let says = format!("no root for agents: overlay on {kind}: {}", errno(number));
             // All else is about the layers' place.
             if number == ENODEV || facts.options.of("OVERLAY_FS") == Some(Setting::Off) {
-                return error(says, facts.options.advice(options));
+                let advice = facts.options.advice(options);
+                return error(
+                    says,
+                    format!("modprobe overlay; if there is no such module: {advice}"),
+                );
             }
             let state = facts.state.path.display();
             error(says, format!("put {state} on ext4, or another file system that overlayfs takes"))

@@ -125,7 +125,7 @@ pub fn run_dir(facts: &Facts) -> Verdict {
         );
     }
     match folder.kind.as_str() {
-        "tmpfs" | "ramfs" | "unknown" => ok(format!("{path}, on {}", folder.kind)),
+        "tmpfs" | "ramfs" | "rootfs" | "unknown" => ok(format!("{path}, on {}", folder.kind)),
         kind => warning(
             format!(
                 "{path} is on {kind}, not in memory: each start of an agent writes to the disk"

@@ -17,6 +17,9 @@ pub fn config(facts: &Facts) -> Verdict {
 
 pub fn node_name(facts: &Facts) -> Verdict {
     let name = &facts.node;
+    if facts.config_trouble.is_some() {
+        return skipped("not known without the configuration", "see 'config' above");
+    }
     let common =
         ["localhost", "raspberrypi", "debian", "ubuntu", "buildroot", "qemuarm64", "(none)"];
     if name.is_empty() || common.contains(&name.as_str()) && facts.broker.is_some() {
