@@ -7,6 +7,7 @@
 use std::process::ExitCode;
 
 mod api;
+mod check;
 mod cli;
 mod client;
 mod clock;

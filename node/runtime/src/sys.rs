@@ -146,10 +146,33 @@ pub fn adopt(fd: std::os::fd::RawFd) -> OwnedFd {
 }
 
 /// Gives the calling process a mount namespace of its own.
-#[allow(unsafe_code)]
 pub fn unshare_mounts() -> io::Result<()> {
+    unshare(rustix::thread::UnshareFlags::NEWNS)
+}
+
+/// Gives the calling process namespaces of its own.
+#[allow(unsafe_code)]
+pub fn unshare(namespaces: rustix::thread::UnshareFlags) -> io::Result<()> {
     // SAFETY: the process has one thread and shares no file system state with another.
-    Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?)
+    Ok(unsafe { rustix::thread::unshare_unsafe(namespaces) }?)
+}
+
+/// Makes a mount that is not attached yet take no devices and no set-user-id programs.
+#[allow(unsafe_code)]
+pub fn restrict_mount(mount: BorrowedFd<'_>) -> io::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    let (fd, here) = (mount.as_raw_fd(), c"".as_ptr());
+    let (flags, size) = (libc::AT_EMPTY_PATH, size_of::<libc::mount_attr>());
+    // SAFETY: the structure and the empty path outlive the call, which only reads them.
+    let done = unsafe {
+        libc::syscall(libc::SYS_mount_setattr, fd, here, flags, &raw const attributes, size)
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The part of the kernel's `bpf_attr` that loads a program; the rest is zero.
