@@ -18,6 +18,7 @@ mod inbox;
 mod ledger;
 mod link;
 mod node;
+mod notify;
 mod outbox;
 mod probe;
 mod quiet;
