@@ -59,6 +59,12 @@ enum Verb {
     Demo(demo::DemoArgs),
 }
 
+/// The grammar of the command line.
+#[cfg(feature = "generate")]
+pub fn grammar() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Reads the command line, does what it says, and returns the exit code.
 pub fn main() -> ExitCode {
     // Ends the process itself on `--help` (0) and on wrong usage (2).
