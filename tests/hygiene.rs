@@ -26,6 +26,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("skerry-fleet", &["skerry-core", "skerry-sync", "skerry-images"]),
     // Agents are programs of their own: nothing of the node may leak into a workload.
     ("skerry-agent-sensor", &[]),
+    // Pid 1 of the image starts the node; it knows nothing of what the node does.
+    ("skerry-init", &[]),
     // Tests and benchmarks may look everywhere.
     ("skerry-tests", ALL),
     ("skerry-bench", ALL),

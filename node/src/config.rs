@@ -1,7 +1,8 @@
 //! The node's configuration: what may be set, where it comes from, and what is assumed.
 //!
-//! Flag over environment (`SKERRY_…`) over `conf.d/*.toml` over the file over the default. Unknown
-//! keys are refused. It reads files and decides nothing about agents; next: [`crate::node`].
+//! Flag over environment (`SKERRY_…`) over `conf.d/*.toml` over the file over the vendor's files over
+//! the default. Unknown keys are refused, except in `[device]`, which is for the init of a flashed
+//! device. It reads files and decides nothing about agents; next: [`crate::node`].
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,8 @@ use toml::{Table, Value};
 
 /// Where the configuration is looked for when no file is named.
 pub const DEFAULT_FILE: &str = "/etc/skerry/skerry.toml";
+/// What whoever packed the program lays under the configuration, with a `conf.d` of its own.
+pub const VENDOR_FILE: &str = "/usr/lib/skerry/skerry.toml";
 const FILE_MAX: u64 = 1 << 20;
 
 /// Everything that can be set.
@@ -45,6 +48,9 @@ pub struct Config {
     /// How much of each agent's output is kept.
     #[serde(default)]
     pub log: Log,
+    /// What a flashed device's init reads from the same file; nothing to the node.
+    #[serde(default, rename = "device")]
+    _device: Option<Table>,
 }
 
 /// What is trusted.
@@ -173,12 +179,20 @@ pub const VARIABLES: [(&str, &str); 9] = [
 
 impl Config {
     /// Reads the file (the usual one, if it exists, when none is named) and its `conf.d`, and lays
-    /// the environment and `flags` over it.
+    /// them over the vendor's, and the environment and `flags` over all.
     ///
     /// # Errors
     /// A file that cannot be read, or a key or value that cannot be used.
     pub fn load(file: Option<&Path>, flags: &[Override]) -> Result<Self, ConfigError> {
-        let (mut table, mut sources) = read_files(file)?;
+        Self::load_over(Path::new(VENDOR_FILE), file, flags)
+    }
+
+    fn load_over(
+        vendor: &Path,
+        file: Option<&Path>,
+        flags: &[Override],
+    ) -> Result<Self, ConfigError> {
+        let (mut table, mut sources) = read_files(vendor, file)?;
         for (variable, key) in VARIABLES {
             if let Ok(value) = std::env::var(variable) {
                 set(&mut table, key, value);
@@ -255,27 +269,27 @@ impl Config {
     }
 }
 
-fn read_files(file: Option<&Path>) -> Result<(Table, Vec<String>), ConfigError> {
+fn read_files(vendor: &Path, file: Option<&Path>) -> Result<(Table, Vec<String>), ConfigError> {
     let path = file.unwrap_or_else(|| Path::new(DEFAULT_FILE));
-    let mut files = Vec::new();
-    if file.is_some() || path.exists() {
-        files.push(path.to_owned());
-    }
-    let drop_ins = path.with_file_name("conf.d");
-    if let Ok(entries) = std::fs::read_dir(drop_ins) {
-        let mut found: Vec<_> = entries
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|e| e == "toml"))
-            .collect();
-        found.sort();
-        files.extend(found);
-    }
+    let mut files = with_drop_ins(vendor, vendor.exists());
+    // Named, it must be there.
+    files.extend(with_drop_ins(path, file.is_some() || path.exists()));
     let mut table = Table::new();
     for path in &files {
         merge(&mut table, read_file(path)?);
     }
     Ok((table, files.iter().map(|path| path.display().to_string()).collect()))
+}
+
+/// A file, if it is wanted, and the drop-ins beside it, in order.
+fn with_drop_ins(path: &Path, wanted: bool) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(path.with_file_name("conf.d")).into_iter().flatten().flatten();
+    let mut found: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    found.sort();
+    wanted.then(|| path.to_owned()).into_iter().chain(found).collect()
 }
 
 fn read_file(path: &Path) -> Result<Table, ConfigError> {

@@ -165,6 +165,7 @@ fn become_monitor(run_dir: &Path) -> Result<OwnedFd, MonitorError> {
     sys::close_from(3);
     // Fails only when it leads a session already, which is as good.
     let _ = setsid();
+    expose();
     let lock = hold_lock(run_dir)?;
     let mut blocked = SigSet::empty();
     for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
@@ -174,6 +175,16 @@ fn become_monitor(run_dir: &Path) -> Result<OwnedFd, MonitorError> {
     set_child_subreaper(Some(rustix::process::getpid())).map_err(system("adopt orphans"))?;
     std::env::set_current_dir("/").map_err(system("leave the working folder"))?;
     Ok(lock)
+}
+
+/// A node that its supervisor hides from the kernel's memory killer must not hide its agents too.
+/// Upwards is always allowed; anything else is left as it is.
+fn expose() {
+    const SCORE: &str = "/proc/self/oom_score_adj";
+    let score = std::fs::read_to_string(SCORE).unwrap_or_default();
+    if score.starts_with('-') {
+        let _ = std::fs::write(SCORE, "0");
+    }
 }
 
 /// The lock that the caller handed over as standard input; taken here if there was none.

@@ -1,0 +1,63 @@
+//! The wall clock: set forward when it is certainly behind, and never set back.
+//!
+//! A device without a battery wakes in 1970. The image's build time and the time last saved on the data
+//! partition are lower bounds. A clock that is ahead, even in 2040, is left alone: only a signed time or
+//! NTP may judge it.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime, clock_settime};
+
+use crate::tell::{Level, tell};
+use crate::trouble::{Doing, Trouble};
+
+/// Where the image says when it was built.
+pub const BUILT: &str = "/usr/lib/skerry/built";
+
+/// Sets the clock to at least `floor`, in seconds since 1970.
+pub fn set_forward(floor: i64, whose: &str) {
+    let Ok(now) = clock_gettime(ClockId::CLOCK_REALTIME) else { return };
+    if now.tv_sec() >= floor {
+        return;
+    }
+    match clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::new(floor, 0)) {
+        Ok(()) => tell(
+            Level::Info,
+            format!("the clock was at {}; set forward to {floor}, {whose}", now.tv_sec()),
+        ),
+        Err(error) => tell(Level::Warning, format!("the clock cannot be set forward: {error}")),
+    }
+}
+
+/// A time that was saved, or that the image was built at.
+pub fn read(path: &Path) -> Option<i64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// Saves the time for the next boot: aside, then renamed. A clock that lost power forgets years.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn save(path: &Path) -> Result<(), Trouble> {
+    let now = clock_gettime(ClockId::CLOCK_REALTIME).doing("read", "the clock")?;
+    write_aside(path, format!("{}\n", now.tv_sec()).as_bytes())
+}
+
+/// Replaces a small file whole, so that a power cut leaves the old one or the new one.
+///
+/// # Errors
+/// The file or its folder cannot be written.
+pub fn write_aside(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
+    let aside = path.with_extension("new");
+    let write = || {
+        let mut file = fs::File::create(&aside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&aside, path)?;
+        path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+    };
+    write().doing("write", path.display())
+}
