@@ -224,6 +224,7 @@ impl Config {
             broker: None,
             local: Local::default(),
             log: Log::default(),
+            _device: None,
         }
     }
 
