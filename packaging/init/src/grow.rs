@@ -36,7 +36,7 @@ pub fn grow(sys: &Path, data: &Partition) -> Result<bool, Trouble> {
             .doing("write the table of", node.display())?;
     }
     resize(&disk, data.number, &growth).doing("tell the kernel the new size of", &data.device)?;
-    tell(Level::Info, format!("{} is now {} MiB", data.device, growth.length * SECTOR >> 20));
+    tell(Level::Info, format!("{} is now {} MiB", data.device, (growth.length * SECTOR) >> 20));
     Ok(true)
 }
 

@@ -16,7 +16,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use std::os::fd::AsFd;
 
 use crate::block::{self, Partition};
-use crate::modules::Loader;
+use crate::modules::{self, Loader};
 use crate::mounts;
 use crate::tell::{Level, announce, tell};
 use crate::timeline::{self, Timeline};
@@ -54,7 +54,6 @@ fn story() -> Result<Infallible, Trouble> {
     let slot = slot(&command_line);
     let uevents = Uevents::open()?;
     let mut loader = Loader::new();
-    loader.cold_plug(Path::new(SYS));
     let root = await_partition(&format!("skerry-{slot}"), &uevents, &mut loader)?;
     timeline.mark("slot");
     loader.load("fs-squashfs");
@@ -71,12 +70,15 @@ fn slot(command_line: &str) -> &str {
     named.filter(|slot| !slot.is_empty()).unwrap_or("a")
 }
 
+/// Loads one driver after another until the partition is there: a probe of a controller that the root
+/// is not on can take a second, and is better had after the node's start.
 fn await_partition(
     name: &str,
     uevents: &Uevents,
     loader: &mut Loader,
 ) -> Result<Partition, Trouble> {
     let deadline = timeline::now() + DISK_DEADLINE;
+    let mut devices = modules::devices(Path::new(SYS)).into_iter();
     loop {
         // Drained first: what happens after the look wakes the poll.
         while let Some(event) = uevents.next() {
@@ -84,10 +86,13 @@ fn await_partition(
                 loader.load(&alias);
             }
         }
-        if let Some(found) = block::find(Path::new(SYS), name, None) {
-            if found.node().exists() {
-                return Ok(found);
-            }
+        let found = block::find(Path::new(SYS), name, None);
+        if let Some(found) = found.filter(|found| found.node().exists()) {
+            return Ok(found);
+        }
+        if let Some(alias) = devices.next() {
+            loader.load(&alias);
+            continue;
         }
         let left = deadline.saturating_sub(timeline::now());
         if left.is_zero() {

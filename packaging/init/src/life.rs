@@ -82,7 +82,7 @@ impl Life {
             trial,
             children: vec![Child::new(Role::Node, now())],
             node_says: Lines::new("skerry")?,
-            others_say: Lines::new("skerry-net")?,
+            others_say: Lines::new("skerry-device")?,
             run_folder,
             wired: 0,
             watchdog: None,

@@ -133,7 +133,7 @@ impl Loader {
     /// Loads the drivers of every device that is there. A driver may bring new devices: those
     /// announce themselves as events.
     pub fn cold_plug(&mut self, sys: &Path) {
-        for alias in aliases_of_devices(sys) {
+        for alias in devices(sys) {
             self.load(&alias);
         }
     }
@@ -161,7 +161,7 @@ fn try_insert(path: &Path) -> Result<(), Trouble> {
 }
 
 /// What every device of every bus is found by; each alias once.
-fn aliases_of_devices(sys: &Path) -> BTreeSet<String> {
+pub fn devices(sys: &Path) -> BTreeSet<String> {
     let folders = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
     folders(sys.join("bus"))
         .flat_map(|bus| folders(bus.path().join("devices")))

@@ -87,10 +87,10 @@ fn unmount() {
     for place in ["/var/lib/skerry", PLACE, "/boot"] {
         if umount2(place, MntFlags::empty()).is_err() {
             let only_read = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-            if let Err(error) = mount(none, place, none, only_read, none) {
-                if error != nix::Error::EINVAL {
-                    tell(Level::Warning, format!("{place} is still in use: {error}"));
-                }
+            match mount(none, place, none, only_read, none) {
+                // Not mounted at all.
+                Ok(()) | Err(nix::Error::EINVAL) => {}
+                Err(error) => tell(Level::Warning, format!("{place} is in use: {error}")),
             }
         }
     }
