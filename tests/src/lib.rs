@@ -17,6 +17,7 @@ pub mod machine;
 pub mod measure;
 pub mod mosquitto;
 pub mod node;
+pub mod powercut;
 pub mod process;
 pub mod scratch;
 pub mod signer;

@@ -164,6 +164,32 @@ impl Machine {
         }
     }
 
+    /// Starts a script and cuts the power after a time, to the millisecond. Returns the lines that the
+    /// script had brought out by then.
+    ///
+    /// # Errors
+    /// The device was gone before its time.
+    pub fn work_until_cut(
+        &mut self,
+        script: &str,
+        after: Duration,
+    ) -> Result<Vec<String>, ShellError> {
+        let mut power = self.power.take().unwrap_or_else(|| panic!("it is switched off"));
+        let shell = power.shell.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let start = Instant::now();
+        shell.start(script)?;
+        let mut lines = Vec::new();
+        while let Some(line) = shell.line(start, after)? {
+            lines.push(line);
+        }
+        power.qemu.kill9();
+        // What had left the device is still on the line.
+        while let Ok(Some(line)) = shell.line(Instant::now(), Duration::from_secs(1)) {
+            lines.push(line);
+        }
+        Ok(lines)
+    }
+
     /// Changes it for the next boot.
     #[must_use]
     pub fn changed(mut self, change: impl FnOnce(MachineSetup) -> MachineSetup) -> Self {

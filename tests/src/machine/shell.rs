@@ -56,9 +56,7 @@ pub(super) struct Shell {
 impl Shell {
     /// The line of a machine that was switched on. Nobody needs to be at its other end yet.
     pub(super) fn connect(path: &Path) -> io::Result<Self> {
-        let stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(TICK))?;
-        Ok(Self { stream, pending: Vec::new(), count: 0 })
+        Ok(Self { stream: UnixStream::connect(path)?, pending: Vec::new(), count: 0 })
     }
 
     /// Waits until a shell answers.
@@ -113,11 +111,14 @@ impl Shell {
                 let line = std::mem::replace(&mut self.pending, rest);
                 return Ok(Some(String::from_utf8_lossy(&line).trim_end().to_owned()));
             }
+            let left = limit.saturating_sub(start.elapsed());
+            let tick = left.clamp(Duration::from_millis(1), TICK);
+            self.stream.set_read_timeout(Some(tick)).map_err(ShellError::Gone)?;
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Err(ShellError::Gone(io::ErrorKind::UnexpectedEof.into())),
                 Ok(count) => self.pending.extend_from_slice(&buffer[..count]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if start.elapsed() > limit {
+                    if start.elapsed() >= limit {
                         return Ok(None);
                     }
                 }
