@@ -8,7 +8,6 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -16,7 +15,7 @@ use super::check::{Found, Layers};
 use super::promises::Promises;
 use super::work::{IMAGES, Round};
 use super::{Run, Totals};
-use crate::machine::{Arch, Disk, Machine, kit};
+use crate::machine::{Arch, Disk, Machine, PATIENCE, kit};
 use crate::process::Background;
 use crate::site::{sensor, topic};
 use crate::until::until;
@@ -25,6 +24,17 @@ use crate::{Fleet, Mosquitto, Scratch, Signer};
 const BOX: &str = "box";
 /// So often the file system is checked from outside.
 const CHECK_EVERY: u64 = 10;
+/// Waits until the node is connected, all agents run, and `two` is that of the document in force.
+const AT_WORK: &str = r#"
+until skerry status >/run/status && grep -q '^Link: *connected' /run/status; do sleep 0.1; done
+for name in one two pet; do
+    until skerry ps | grep -q "^$name .*running"; do sleep 0.1; done
+done
+until skerry status --format json >/run/status && skerry inspect two >/run/two &&
+    note="$(sed -n 's/^.*"NOTE": "\(.*\)".*/\1/p' /run/two | sort -u)" &&
+    version="$(sed -n 's/^.*"version": \([0-9]*\),.*/\1/p' /run/status)" &&
+    [ "$note" = "$version" ]; do sleep 0.1; done
+"#;
 
 /// A device under test, and all around it.
 #[derive(Debug)]
@@ -94,7 +104,7 @@ impl Station {
             _scratch: scratch,
         };
         station.publish();
-        until("the first document is reported", crate::machine::PATIENCE, || {
+        until("the first document is reported", PATIENCE, || {
             station.hear_reports();
             (station.reported == 1).then_some(())
         });
@@ -165,30 +175,17 @@ impl Station {
         Ok(())
     }
 
-    /// Looks at a device that has booted, and waits until its agents run.
+    /// Looks at a device that has booted, lets the broker go on, and waits until all works again.
     fn look(&mut self, totals: &mut Totals) -> Vec<String> {
         let found = Found::new(&self.machine);
+        self.broker.resume();
         let documents = (self.reported, self.published.load(Ordering::Relaxed));
         let mut broken = found.broken(&mut self.promises, documents, &self.layers);
         totals.repairs += u64::from(found.repair().is_some());
-        broken.extend(self.agents(found.version()).err());
-        broken
-    }
-
-    /// Whether all agents run, as the document in force has them.
-    fn agents(&self, version: u64) -> Result<(), String> {
-        let script = "for name in one two pet; do \
-             until skerry ps | grep -q \"^$name .*running\"; do sleep 0.1; done; done; \
-             skerry inspect one two pet";
-        let said = self.machine.try_sh(script, Duration::from_secs(60));
-        let said =
-            said.map_err(|why| format!("agents do not all run: {why}\n{}", self.machine.log()))?;
-        let list: Value = serde_json::from_str(&said.stdout).unwrap_or_default();
-        let note = &list[1]["running"]["env"]["NOTE"];
-        if note.as_str() == Some(version.to_string().as_str()) {
-            return Ok(());
+        if let Err(why) = self.machine.try_sh(AT_WORK, PATIENCE) {
+            broken.push(format!("not all agents run as the document has them: {why}"));
         }
-        Err(format!("document {version} is in force, but agent two runs that of {note}"))
+        broken
     }
 
     fn publish(&self) {

@@ -33,7 +33,7 @@ impl Round {
     pub fn new(seed: u64, machine: u64, number: u64, digests: &[String]) -> Self {
         let mut dice = Dice::new(seed, machine << 32 | number);
         let boot_cut = dice.percent(15).then(|| millis(dice.between(200, 5000)));
-        let work = millis(dice.between(50, 4500));
+        let work = millis(dice.between(50, 6000));
         let document_pauses = (0..32).map(|_| millis(dice.between(20, 700))).collect();
         let script = script(&mut dice, number, digests);
         Self { boot_cut, work, document_pauses, script }
