@@ -68,6 +68,17 @@ pub fn image(scratch: &Scratch, arch: Arch, name: &str, note: &str) -> PathBuf {
     file
 }
 
+/// The digest by which documents name an image.
+///
+/// # Panics
+/// When the file is no image.
+#[must_use]
+pub fn digest(scratch: &Scratch, file: &Path) -> String {
+    let mut command = Command::new(subject("SKERRY_BIN"));
+    command.arg("--state-dir").arg(scratch.folder("digests")).args(["image", "import", "-q"]);
+    run(command.arg(file)).ok().stdout.trim().to_owned()
+}
+
 /// A kit as it grows, in a folder that becomes a disk.
 #[derive(Debug)]
 pub(super) struct Kit {
