@@ -37,9 +37,10 @@ pub use shell::ShellError;
 /// The longest that one thing may take in a device that is emulated on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What the kernel is told. The last four make it boot faster, and change nothing that is tested.
+/// What the kernel is told. Most of it makes it boot faster,
+/// or on a busy machine at all, and changes nothing that is tested.
 const KERNEL_ARGUMENTS: &str = "panic=-1 quiet mitigations=off rcupdate.rcu_expedited=1 \
-                                cryptomgr.notests audit=0";
+                                cryptomgr.notests audit=0 no_timer_check";
 
 /// How much of a log goes into a failure's text.
 const LOG_TAIL: usize = 8 * 1024;
