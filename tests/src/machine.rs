@@ -16,13 +16,14 @@ use serde_json::{Value, json};
 use crate::process::{Background, Output};
 use crate::scratch::Scratch;
 use crate::until::{until, until_or_dump};
-use qemu::{NETWORK, Wiring};
+use qemu::{NETWORK, Start, Wiring};
 use qmp::Qmp;
 use shell::Shell;
 
 mod agents;
 mod arch;
 mod disk;
+mod image;
 pub mod kit;
 mod qemu;
 mod qmp;
@@ -31,7 +32,7 @@ mod shell;
 
 pub use arch::Arch;
 pub use disk::Disk;
-pub use setup::MachineSetup;
+pub use setup::{Boot, MachineSetup};
 pub use shell::ShellError;
 
 /// The longest that one thing may take in a device that is emulated on a busy machine.
@@ -41,6 +42,15 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// or on a busy machine at all, and changes nothing that is tested.
 const KERNEL_ARGUMENTS: &str = "panic=-1 quiet mitigations=off rcupdate.rcu_expedited=1 \
                                 cryptomgr.notests audit=0 no_timer_check";
+
+/// Waits until the node answers, and puts the kit where it is looked for.
+const AWAIT_NODE: &str = "\
+    until skerry status >/dev/null 2>&1; do sleep 0.1; done
+    [ -e /run/kit ] || { mkdir /run/kit.disk; mount -t ext4 -o ro /dev/vdb /run/kit.disk; \
+    ln -s kit.disk/kit /run/kit; }";
+
+/// The end of the node's log, wherever it goes.
+const NODE_LOG: &str = "tail -n 60 /run/node.log 2>/dev/null || dmesg | tail -n 60";
 
 /// How much of a log goes into a failure's text.
 const LOG_TAIL: usize = 8 * 1024;
@@ -109,8 +119,7 @@ impl Machine {
         let shell =
             self.power().shell.lock().unwrap_or_else(PoisonError::into_inner).ready(PATIENCE);
         shell.map_err(|error| format!("no shell in {}: {error}", self.name()))?;
-        let await_node = "until skerry status >/dev/null 2>&1; do sleep 0.1; done";
-        match self.try_sh(await_node, PATIENCE) {
+        match self.try_sh(AWAIT_NODE, PATIENCE) {
             Ok(_) => Ok(()),
             Err(error) => Err(format!("the node of {} does not answer: {error}", self.name())),
         }
@@ -141,21 +150,37 @@ impl Machine {
     }
 
     fn command(&self) -> std::process::Command {
-        let MachineSetup { arch, memory, folder, network, clock, .. } = &self.setup;
-        let pieces = kit::pieces(*arch);
-        let arguments = format!("console={} {KERNEL_ARGUMENTS}", arch.console());
+        let MachineSetup { arch, boot, memory, folder, network, clock, .. } = &self.setup;
         let [kit, data] = &self.disks;
-        let wiring = Wiring {
+        let (kit, data) = ((kit.path(), true), (data.path(), false));
+        let wiring = |start, disks| Wiring {
             arch: *arch,
             memory: *memory,
-            kernel: (&pieces.join("vmlinuz"), &pieces.join("initrd"), &arguments),
-            disks: &[(kit.path(), true), (data.path(), false)],
+            start,
+            disks,
             network: *network,
             clock: clock.as_deref(),
             folder,
-            own_line: true,
+            own_line: *boot == Boot::Initramfs,
         };
-        wiring.command()
+        match boot {
+            Boot::Initramfs => {
+                let pieces = kit::pieces(*arch);
+                let arguments = format!("console={} {KERNEL_ARGUMENTS}", arch.console());
+                let (kernel, initrd) = (pieces.join("vmlinuz"), pieces.join("initrd"));
+                wiring(Start::Kernel(&kernel, &initrd, &arguments), &[kit, data]).command()
+            }
+            Boot::Image => {
+                let pieces = image::pieces(*arch);
+                let arguments = format!("{} {KERNEL_ARGUMENTS}", pieces.arguments);
+                let start = Start::Kernel(&pieces.kernel, &pieces.initrd, &arguments);
+                wiring(start, &[data, kit]).command()
+            }
+            Boot::Firmware => {
+                let firmware = image::firmware(*arch);
+                wiring(Start::Firmware(&firmware), &[data, kit]).command()
+            }
+        }
     }
 
     /// Cuts the power: QEMU is killed, and with it all that had not reached the disk.
@@ -249,8 +274,7 @@ impl Machine {
     /// The ends of its logs: QEMU's, the console's, the node's.
     #[must_use]
     pub fn log(&self) -> String {
-        let script =
-            format!("tail -c {LOG_TAIL} /run/node.log; skerry ps -a; df -h /var/lib/skerry");
+        let script = format!("{NODE_LOG}; skerry ps -a; df -h /var/lib/skerry");
         let node = match &self.power {
             None => "it is switched off".to_owned(),
             Some(_) => match self.try_sh(&script, Duration::from_secs(20)) {

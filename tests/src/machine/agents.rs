@@ -44,13 +44,13 @@ impl Machine {
         agent["pid"].as_u64().unwrap_or_else(|| panic!("a running agent has a process: {agent}"))
     }
 
-    /// Imports an image of the kit, and returns its digest.
+    /// Imports an image that lies in the kit, and returns its digest.
     ///
     /// # Panics
     /// When it is refused.
     #[must_use]
     pub fn import(&self, file: &str) -> String {
-        let file = format!("/kit/{file}");
+        let file = format!("/run/kit/{file}");
         self.cli(["image", "import", "-q", &file]).ok().stdout.trim().to_owned()
     }
 

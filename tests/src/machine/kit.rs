@@ -13,8 +13,15 @@ use super::disk::Disk;
 use crate::process::{run, subject};
 use crate::scratch::Scratch;
 
-const MAKE_THEM: &str = "tests/virtual fetches and builds what virtual devices need, and sets it";
+pub(super) const MAKE_THEM: &str =
+    "tests/virtual fetches and builds what virtual devices need, and sets it";
 const GUEST_INIT: &str = include_str!("../../devices/guest-init");
+
+/// The folder in which this workspace's things are built.
+pub(super) fn target() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace");
+    root.join("target")
+}
 
 /// The folder with kernel, initramfs and busybox for an architecture.
 ///
@@ -22,8 +29,7 @@ const GUEST_INIT: &str = include_str!("../../devices/guest-init");
 /// When they have not been fetched.
 #[must_use]
 pub fn pieces(arch: Arch) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace");
-    let folder = root.join("target/machine").join(arch.name());
+    let folder = target().join("machine").join(arch.name());
     for piece in ["vmlinuz", "initrd", "busybox"] {
         let path = folder.join(piece);
         assert!(path.is_file(), "{} is missing: {MAKE_THEM}", path.display());

@@ -17,8 +17,8 @@ pub(super) struct Wiring<'a> {
     pub(super) arch: Arch,
     /// Mebibytes of memory.
     pub(super) memory: u32,
-    /// Its kernel, initramfs and kernel arguments.
-    pub(super) kernel: (&'a Path, &'a Path, &'a str),
+    /// What it boots.
+    pub(super) start: Start<'a>,
     /// Its disks in order; a read-only one is `true`.
     pub(super) disks: &'a [(&'a Path, bool)],
     /// Whether it has a network device at all.
@@ -29,6 +29,15 @@ pub(super) struct Wiring<'a> {
     pub(super) folder: &'a Path,
     /// Whether its shell has a line of its own, or sits on the console.
     pub(super) own_line: bool,
+}
+
+/// What a machine boots.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Start<'a> {
+    /// A kernel, its initramfs and its arguments.
+    Kernel(&'a Path, &'a Path, &'a str),
+    /// Firmware, which looks for the rest on the first disk.
+    Firmware(&'a Path),
 }
 
 /// The name of the network device, for QEMU's control socket.
@@ -49,8 +58,17 @@ impl Wiring<'_> {
             "tcg,thread=multi",
         ]);
         command.args(self.arch.board()).args(["-m", &self.memory.to_string()]);
-        let (kernel, initrd, arguments) = self.kernel;
-        command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd).args(["-append", arguments]);
+        match self.start {
+            Start::Kernel(kernel, initrd, arguments) => {
+                command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd);
+                command.args(["-append", arguments]);
+            }
+            Start::Firmware(file) => {
+                let mut flash = OsString::from("if=pflash,format=raw,readonly=on,file=");
+                flash.push(file);
+                command.arg("-drive").arg(flash);
+            }
+        }
         for (number, (file, read_only)) in self.disks.iter().enumerate() {
             let mut drive = OsString::from(format!("if=none,id=disk{number},format=raw,file="));
             drive.push(file);

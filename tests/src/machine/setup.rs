@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use super::Machine;
 use super::arch::Arch;
 use super::disk::Disk;
+use super::image;
 use super::kit::Kit;
 use crate::mosquitto::Mosquitto;
 use crate::scratch::Scratch;
@@ -21,14 +22,27 @@ const HOST: &str = "10.0.2.2";
 const DISK: u32 = 256;
 const MEMORY: u32 = 512;
 
+/// How a device comes up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boot {
+    /// Debian's kernel, an initramfs, and the kit as root: no image needed, and the quickest.
+    Initramfs,
+    /// The flashable image, whose kernel QEMU loads itself.
+    Image,
+    /// The flashable image as on a board: the firmware looks for a loader on its boot partition.
+    Firmware,
+}
+
 /// A device before it is switched on.
 #[derive(Debug)]
 pub struct MachineSetup {
     pub(super) name: String,
     pub(super) arch: Arch,
+    pub(super) boot: Boot,
     pub(super) memory: u32,
     pub(super) folder: PathBuf,
     pub(super) config: Table,
+    pub(super) root: Option<PathBuf>,
     pub(super) files: Vec<(String, PathBuf)>,
     pub(super) disk: Option<Disk>,
     pub(super) disk_size: u32,
@@ -41,9 +55,11 @@ impl MachineSetup {
         let setup = Self {
             name: name.to_owned(),
             arch: Arch::X86_64,
+            boot: Boot::Initramfs,
             memory: MEMORY,
             folder: scratch.folder(name),
             config: Table::new(),
+            root: None,
             files: Vec::new(),
             disk: None,
             disk_size: DISK,
@@ -57,6 +73,13 @@ impl MachineSetup {
     #[must_use]
     pub fn arch(mut self, arch: Arch) -> Self {
         self.arch = arch;
+        self
+    }
+
+    /// How it comes up; from an initramfs by default.
+    #[must_use]
+    pub fn boot(mut self, boot: Boot) -> Self {
+        self.boot = boot;
         self
     }
 
@@ -93,11 +116,12 @@ impl MachineSetup {
 
     /// The root of trust it accepts documents under.
     #[must_use]
-    pub fn root(self, file: &Path) -> Self {
-        self.file("root.json", file).set("trust.root", "/kit/root.json")
+    pub fn root(mut self, file: &Path) -> Self {
+        self.root = Some(file.to_owned());
+        self
     }
 
-    /// Puts a file into the folder `/kit` of the device.
+    /// Puts a file into the folder `/run/kit` of the device.
     #[must_use]
     pub fn file(mut self, name: &str, from: &Path) -> Self {
         self.files.push((name.to_owned(), from.to_owned()));
@@ -143,18 +167,53 @@ impl MachineSetup {
         machine
     }
 
-    /// Lays out what it needs before it is switched on for the first time.
+    /// Lays out what it needs before it is switched on: the kit, and the disk that keeps its state.
     pub(super) fn prepare(&mut self) -> [Disk; 2] {
-        let data = self
-            .disk
-            .get_or_insert_with(|| Disk::blank(&self.folder.join("data.disk"), self.disk_size));
-        let data = data.clone();
-        let kit = Kit::new(self.folder.join("kit")).with_root(self.arch);
-        kit.write("kit/skerry.toml", &self.config.to_string());
+        let kit = Kit::new(self.folder.join("kit"));
         for (name, from) in &self.files {
             kit.file(&format!("kit/{name}"), from);
         }
+        let used = self.disk.take();
+        let file = self.folder.join("data.disk");
+        let data = match self.boot {
+            Boot::Initramfs => used.unwrap_or_else(|| Disk::blank(&file, self.disk_size)),
+            Boot::Image | Boot::Firmware => {
+                used.unwrap_or_else(|| image::disk(self.arch, &file, self.disk_size))
+            }
+        };
+        let kit = match self.boot {
+            Boot::Initramfs => {
+                kit.write("kit/skerry.toml", &self.settings("/kit"));
+                if let Some(root) = &self.root {
+                    kit.file("kit/root.json", root);
+                }
+                kit.with_root(self.arch)
+            }
+            Boot::Image | Boot::Firmware => {
+                image::write(&data, "skerry.toml", self.settings("/boot").as_bytes());
+                if let Some(root) = &self.root {
+                    let root = fs::read(root).expect("reading the trust root");
+                    image::write(&data, "root.json", &root);
+                }
+                kit
+            }
+        };
         [kit.disk(&self.folder.join("kit.disk")), data]
+    }
+
+    /// The configuration, with the folder in which the device finds what is beside it.
+    fn settings(&self, folder: &str) -> String {
+        let mut config = self.config.clone();
+        if self.root.is_some() {
+            let trust = config.entry("trust").or_insert_with(|| Value::Table(Table::new()));
+            let trust = trust.as_table_mut().expect("trust is a section");
+            trust.insert("root".to_owned(), format!("{folder}/root.json").into());
+        }
+        if self.boot != Boot::Initramfs {
+            let device = Table::from_iter([("shell".to_owned(), Value::Boolean(true))]);
+            config.insert("device".to_owned(), Value::Table(device));
+        }
+        config.to_string()
     }
 
     /// The log of its console, over all boots.

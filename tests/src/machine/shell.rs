@@ -19,8 +19,11 @@ use crate::process::Output;
 
 /// How long one try to reach a shell that may not be there yet takes.
 const TRY: Duration = Duration::from_secs(2);
-/// Terminals take a line of 4,096 bytes.
-const CHUNK: usize = 1024;
+/// A shell that edits lines takes no more than a thousand characters.
+const CHUNK: usize = 600;
+/// Makes of whatever shell answers one that says nothing of its own. Without a terminal on its
+/// standard error it neither prompts nor edits lines.
+const HUSH: &[u8] = b"\nstty -echo 2>/dev/null; exec sh 2>/dev/null\n";
 /// The longest that reading waits before it looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -63,6 +66,7 @@ impl Shell {
     pub(super) fn ready(&mut self, limit: Duration) -> Result<(), ShellError> {
         let start = Instant::now();
         loop {
+            self.stream.write_all(HUSH).map_err(ShellError::Gone)?;
             match self.run("true", TRY) {
                 Ok(_) => return Ok(()),
                 Err(ShellError::Gone(error)) => return Err(ShellError::Gone(error)),

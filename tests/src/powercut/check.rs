@@ -12,7 +12,7 @@ use crate::machine::Machine;
 const LOOK: &str = r"
 cat /run/trouble 2>/dev/null
 dmesg | grep -E 'EXT4-fs (error|warning)|I/O error|Kernel panic|BUG:'
-grep panicked /run/node.log
+{ cat /run/node.log 2>/dev/null || dmesg; } | grep panicked
 echo @status; skerry status --format json
 echo @wishes; skerry inspect wish0 wish1 wish2 wish3 wish4 2>/dev/null
 echo @images; skerry image ls --format json

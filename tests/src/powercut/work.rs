@@ -65,7 +65,7 @@ fn script(dice: &mut Dice, number: u64, digests: &[String]) -> String {
     }
     if dice.percent(50) {
         let pauses = pauses(dice, 200, 2500);
-        script.push_str(&forever(&pauses, "kill -9 $(cat /run/node.pid) 2>/dev/null"));
+        script.push_str(&forever(&pauses, "kill -9 $(pgrep -f \"skerry node\") 2>/dev/null"));
     }
     if dice.percent(20) {
         // Else the last seconds' work is seldom written back when the power goes.
@@ -103,7 +103,7 @@ fn images(dice: &mut Dice, digests: &[String]) -> String {
     for (number, digest) in digests.iter().enumerate().cycle().skip(first).take(digests.len()) {
         turn.push_str(&format!(
             "echo 'try image/img{number} {digest}'
-skerry image import -q --name img{number} /kit/img{number}.tar >/dev/null 2>&1 &&
+skerry image import -q --name img{number} /run/kit/img{number}.tar >/dev/null 2>&1 &&
     echo 'ack image/img{number} {digest}'
 sleep $pause
 echo 'try image/img{number} gone'
