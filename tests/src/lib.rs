@@ -12,6 +12,7 @@
 
 pub mod agents;
 pub mod certificates;
+pub mod dice;
 pub mod fleet;
 pub mod machine;
 pub mod measure;

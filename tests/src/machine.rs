@@ -8,6 +8,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,12 +17,13 @@ use serde_json::{Value, json};
 use crate::process::{Background, Output};
 use crate::scratch::Scratch;
 use crate::until::{until, until_or_dump};
-use qemu::{NETWORK, Start, Wiring};
+use qemu::{Drive, NETWORK, Start, Wiring};
 use qmp::Qmp;
 use shell::Shell;
 
 mod agents;
 mod arch;
+mod cache;
 mod disk;
 mod image;
 pub mod kit;
@@ -31,6 +33,7 @@ mod setup;
 mod shell;
 
 pub use arch::Arch;
+pub use cache::Cache;
 pub use disk::Disk;
 pub use setup::{Boot, MachineSetup};
 pub use shell::ShellError;
@@ -136,6 +139,7 @@ impl Machine {
         for socket in &sockets {
             let _ = fs::remove_file(socket);
         }
+        self.remember();
         let mut command = self.command();
         let log = folder.join("qemu.log");
         let mut qemu = Background::start(&format!("QEMU of {}", self.name()), &mut command, &log);
@@ -152,7 +156,12 @@ impl Machine {
     fn command(&self) -> std::process::Command {
         let MachineSetup { arch, boot, memory, folder, network, clock, .. } = &self.setup;
         let [kit, data] = &self.disks;
-        let (kit, data) = ((kit.path(), true), (data.path(), false));
+        let log = self.writes();
+        let data = match self.setup.cache {
+            Cache::Through => Drive::Through(data.path()),
+            Cache::Volatile(_) | Cache::Lying(_) => Drive::Logged(data.path(), &log),
+        };
+        let kit = Drive::ReadOnly(kit.path());
         let wiring = |start, disks| Wiring {
             arch: *arch,
             memory: *memory,
@@ -187,7 +196,35 @@ impl Machine {
     pub fn cut_power(&mut self) {
         if let Some(mut power) = self.power.take() {
             power.qemu.kill9();
+            self.settle();
         }
+    }
+
+    /// Where writes are logged, for a disk with a cache of its own.
+    fn writes(&self) -> PathBuf {
+        self.setup.folder.join("writes.log")
+    }
+
+    /// The disk as it is before a boot, where its cache will be lost.
+    fn before(&self) -> PathBuf {
+        self.setup.folder.join("before.disk")
+    }
+
+    /// Keeps what is needed to lose the disk's cache later.
+    fn remember(&self) {
+        if matches!(self.setup.cache, Cache::Through) {
+            return;
+        }
+        let _ = Disk::copy_of(self.data().path(), &self.before());
+        fs::write(self.writes(), []).expect("an empty log of writes");
+    }
+
+    /// Leaves on the disk what it would hold.
+    fn settle(&mut self) {
+        let (before, log) = (self.before(), self.writes());
+        let disk = self.data().path().to_owned();
+        cache::settle(&mut self.setup.cache, &before, &log, &disk)
+            .unwrap_or_else(|error| panic!("losing the cache of {}: {error}", disk.display()));
     }
 
     /// Starts a script and cuts the power after a time, to the millisecond. Returns the lines that the
@@ -209,6 +246,7 @@ impl Machine {
             lines.push(line);
         }
         power.qemu.kill9();
+        self.settle();
         // What had left the device is still on the line.
         while let Ok(Some(line)) = shell.line(Instant::now(), Duration::from_secs(1)) {
             lines.push(line);

@@ -3,7 +3,7 @@
 //! A virtual device works on documents from the fleet, on wishes of its own, on images that come and
 //! go, on restarts and crashes of its node, until QEMU is killed. Then it boots from the same disk and
 //! everything that it had acknowledged is looked for. `tests/powercut` runs this. All chance comes from
-//! one seed ([`dice`]); [`work`] decides what a round does, [`promises`] what must be kept, [`check`]
+//! one seed ([`crate::dice`]); [`work`] decides what a round does, [`promises`] what must be kept, [`check`]
 //! looks, and [`station`] does.
 
 use std::path::PathBuf;
@@ -11,10 +11,11 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use crate::dice::Dice;
+use crate::machine::{Boot, Cache};
 use station::Station;
 
 pub mod check;
-pub mod dice;
 pub mod promises;
 pub mod station;
 pub mod work;
@@ -30,6 +31,34 @@ pub struct Run {
     pub jobs: u64,
     /// Where disks are kept that lost something.
     pub keep: PathBuf,
+    /// What the devices boot.
+    pub boot: Boot,
+    /// What their disks do with writes when the power goes.
+    pub cache: Kind,
+}
+
+/// What a disk does with writes when the power goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It keeps every write.
+    Through,
+    /// It keeps what was flushed.
+    Volatile,
+    /// It keeps what it likes, whatever it said.
+    Lying,
+}
+
+impl Kind {
+    /// The cache of the disk of one machine.
+    #[must_use]
+    pub fn cache(self, seed: u64, machine: u64) -> Cache {
+        let dice = Dice::new(seed, u64::MAX - machine);
+        match self {
+            Self::Through => Cache::Through,
+            Self::Volatile => Cache::Volatile(dice),
+            Self::Lying => Cache::Lying(dice),
+        }
+    }
 }
 
 /// What came of it.

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use clap::Parser;
-use skerry_tests::powercut::{Run, Totals};
+use clap::{Parser, ValueEnum};
+use skerry_tests::machine::Boot;
+use skerry_tests::powercut::{self, Run, Totals};
 
 /// Cuts the power of virtual devices at random moments, boots them again, and looks for losses
 #[derive(Debug, Parser)]
@@ -22,9 +23,23 @@ struct Wish {
     /// How many devices at once; their rounds add up to the count
     #[arg(long, value_name = "J", default_value_t = 1)]
     jobs: u64,
+    /// On the flashable image instead of an initramfs
+    #[arg(long)]
+    image: bool,
+    /// What the disk does when the power goes: `through` keeps every write, `volatile` those that were
+    /// flushed, `lying` what it likes (which must end in losses: a test of this test)
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = Kind::Through)]
+    cache: Kind,
     /// Where disks are kept that lost something
     #[arg(long, value_name = "DIR", default_value = "target/powercut")]
     keep: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    Through,
+    Volatile,
+    Lying,
 }
 
 fn main() -> ExitCode {
@@ -38,6 +53,12 @@ fn main() -> ExitCode {
         seed: wish.seed.unwrap_or_else(new),
         jobs: wish.jobs.clamp(1, wish.count.max(1)),
         keep: wish.keep,
+        boot: if wish.image { Boot::Image } else { Boot::Initramfs },
+        cache: match wish.cache {
+            Kind::Through => powercut::Kind::Through,
+            Kind::Volatile => powercut::Kind::Volatile,
+            Kind::Lying => powercut::Kind::Lying,
+        },
     };
     println!("seed {}: {} rounds on {} devices", run.seed, run.count, run.jobs);
     let totals = run.go(|totals, time| progress(&run, totals, time));

@@ -65,21 +65,36 @@ impl Disk {
         &self.path
     }
 
-    /// Checks the file system that begins at `offset`, as it would be after its next mount: the
-    /// journal is replayed on a copy, and nothing else is repaired there. What is wrong is the error.
+    /// Checks the file system that holds the state, as it would be after its next mount: the journal
+    /// is replayed on a copy, and nothing else is repaired there. What is wrong is the error.
     ///
     /// # Errors
     /// The file system has an error beyond what its journal cures.
     ///
     /// # Panics
     /// When e2fsck can't be run.
-    pub fn check(&self, offset: u64) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), String> {
         need_tool("e2fsck", "e2fsprogs");
+        let offset = self.data_offset();
         let copy = Self::copy_of(&self.path, &self.path.with_extension("fsck"));
         let place = format!("{}?offset={offset}", copy.path.display());
         let replay = run(Command::new("e2fsck").args(["-E", "journal_only", "-y"]).arg(&place));
         let look = run(Command::new("e2fsck").args(["-f", "-n"]).arg(&place));
         let _ = fs::remove_file(&copy.path);
         if look.status.success() { Ok(()) } else { Err(format!("{replay}\n{look}")) }
+    }
+
+    /// Where the file system for the state begins: on a flashed image, its last partition.
+    fn data_offset(&self) -> u64 {
+        need_tool("sfdisk", "fdisk");
+        let table = run(Command::new("sfdisk").arg("-J").arg(&self.path));
+        if !table.status.success() {
+            return 0;
+        }
+        let table = table.json();
+        let all = table["partitiontable"]["partitions"].as_array().into_iter().flatten();
+        let data = all.filter(|partition| partition["name"] == "skerry-data");
+        let start = data.filter_map(|partition| partition["start"].as_u64()).next();
+        start.expect("an image has a data partition") * 512
     }
 }

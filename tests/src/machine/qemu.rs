@@ -19,8 +19,8 @@ pub(super) struct Wiring<'a> {
     pub(super) memory: u32,
     /// What it boots.
     pub(super) start: Start<'a>,
-    /// Its disks in order; a read-only one is `true`.
-    pub(super) disks: &'a [(&'a Path, bool)],
+    /// Its disks in order.
+    pub(super) disks: &'a [Drive<'a>],
     /// Whether it has a network device at all.
     pub(super) network: bool,
     /// What its clock shows when it is switched on; the right time without.
@@ -31,6 +31,17 @@ pub(super) struct Wiring<'a> {
     pub(super) own_line: bool,
 }
 
+/// A file as a disk.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Drive<'a> {
+    /// It can't be written.
+    ReadOnly(&'a Path),
+    /// A write is in the file before the machine is told so.
+    Through(&'a Path),
+    /// It has a cache of its own, and every write and flush goes to a log as well.
+    Logged(&'a Path, &'a Path),
+}
+
 /// What a machine boots.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Start<'a> {
@@ -38,6 +49,30 @@ pub(super) enum Start<'a> {
     Kernel(&'a Path, &'a Path, &'a str),
     /// Firmware, which looks for the rest on the first disk.
     Firmware(&'a Path),
+}
+
+impl Drive<'_> {
+    fn connect(self, number: usize, command: &mut Command) {
+        let mut device = format!("virtio-blk-pci,drive=disk{number}");
+        let plain = |file: &Path, rest: &str| {
+            format!("if=none,id=disk{number},format=raw,file={}{rest}", file.display())
+        };
+        match self {
+            Self::ReadOnly(file) => command.arg("-drive").arg(plain(file, ",readonly=on")),
+            Self::Through(file) => command.arg("-drive").arg(plain(file, ",cache=writethrough")),
+            Self::Logged(file, log) => {
+                device.push_str(",write-cache=on");
+                command.arg("-blockdev").arg(format!(
+                    "driver=blklogwrites,node-name=disk{number},\
+                     file.driver=raw,file.file.driver=file,file.file.filename={},\
+                     log.driver=raw,log.file.driver=file,log.file.filename={}",
+                    file.display(),
+                    log.display()
+                ))
+            }
+        };
+        command.arg("-device").arg(device);
+    }
 }
 
 /// The name of the network device, for QEMU's control socket.
@@ -69,12 +104,8 @@ impl Wiring<'_> {
                 command.arg("-drive").arg(flash);
             }
         }
-        for (number, (file, read_only)) in self.disks.iter().enumerate() {
-            let mut drive = OsString::from(format!("if=none,id=disk{number},format=raw,file="));
-            drive.push(file);
-            drive.push(if *read_only { ",readonly=on" } else { ",cache=writethrough" });
-            command.arg("-drive").arg(drive);
-            command.arg("-device").arg(format!("virtio-blk-pci,drive=disk{number}"));
+        for (number, drive) in self.disks.iter().enumerate() {
+            drive.connect(number, &mut command);
         }
         self.network(&mut command);
         self.lines(&mut command);

@@ -10,6 +10,7 @@ use toml::{Table, Value};
 
 use super::Machine;
 use super::arch::Arch;
+use super::cache::Cache;
 use super::disk::Disk;
 use super::image;
 use super::kit::Kit;
@@ -48,6 +49,7 @@ pub struct MachineSetup {
     pub(super) disk_size: u32,
     pub(super) network: bool,
     pub(super) clock: Option<String>,
+    pub(super) cache: Cache,
 }
 
 impl MachineSetup {
@@ -65,6 +67,7 @@ impl MachineSetup {
             disk_size: DISK,
             network: true,
             clock: None,
+            cache: Cache::Through,
         };
         setup.set("node", name)
     }
@@ -139,6 +142,13 @@ impl MachineSetup {
     #[must_use]
     pub fn disk_size(mut self, mebibytes: u32) -> Self {
         self.disk_size = mebibytes;
+        self
+    }
+
+    /// What the disk for its state does with writes when the power goes.
+    #[must_use]
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.cache = cache;
         self
     }
 

@@ -17,8 +17,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::process::Output;
 
-/// How long one try to reach a shell that may not be there yet takes.
-const TRY: Duration = Duration::from_secs(2);
+/// How often a shell that may not be there yet is called.
+const TRY: Duration = Duration::from_secs(1);
 /// A shell that edits lines takes no more than a thousand characters.
 const CHUNK: usize = 600;
 /// Makes of whatever shell answers one that says nothing of its own. Without a terminal on its
@@ -62,18 +62,32 @@ impl Shell {
         Ok(Self { stream: UnixStream::connect(path)?, pending: Vec::new(), count: 0 })
     }
 
-    /// Waits until a shell answers.
+    /// Waits until a shell answers, and hushes it.
     pub(super) fn ready(&mut self, limit: Duration) -> Result<(), ShellError> {
         let start = Instant::now();
-        loop {
-            self.stream.write_all(HUSH).map_err(ShellError::Gone)?;
-            match self.run("true", TRY) {
-                Ok(_) => return Ok(()),
-                Err(ShellError::Gone(error)) => return Err(ShellError::Gone(error)),
-                Err(late) if start.elapsed() > limit => return Err(late),
-                Err(_) => {}
+        self.call("here", start, limit)?;
+        self.stream.write_all(HUSH).map_err(ShellError::Gone)?;
+        // What the old shell had read already is lost with it, so the new one is called as well.
+        self.call("hushed", start, limit)
+    }
+
+    /// Calls until a word comes back. An answer to any call will do: on a busy machine one comes later
+    /// than the next call.
+    fn call(&mut self, word: &str, start: Instant, limit: Duration) -> Result<(), ShellError> {
+        // The question does not have the answer in it, should it be echoed.
+        let (first, rest) = word.split_at(1);
+        let question = format!("\necho @{first}''{rest}@\n");
+        let answer = format!("@{word}@");
+        while start.elapsed() < limit {
+            self.stream.write_all(question.as_bytes()).map_err(ShellError::Gone)?;
+            let call = Instant::now();
+            while let Some(line) = self.line(call, TRY)? {
+                if line.ends_with(&answer) {
+                    return Ok(());
+                }
             }
         }
+        Err(ShellError::Late(limit, self.rest()))
     }
 
     /// Runs a script to its end.

@@ -67,7 +67,12 @@ impl Station {
         let scratch = Scratch::new();
         let broker = Mosquitto::start();
         let fleet = Fleet::init(&scratch, "fleet", &broker);
-        let mut setup = Machine::setup(&scratch, BOX).connect(&broker).root(&fleet.root());
+        let mut setup = Machine::setup(&scratch, BOX)
+            .boot(run.boot)
+            .cache(run.cache.cache(run.seed, number))
+            .connect(&broker)
+            .root(&fleet.root())
+            .set("local.wishes", true);
         for name in std::iter::once("sensor".to_owned()).chain((0..IMAGES).map(image)) {
             let file = kit::image(&scratch, Arch::X86_64, &name, &name);
             setup = setup.file(&format!("{name}.tar"), &file);
@@ -126,7 +131,7 @@ impl Station {
         self.broker.pause();
         let before = Disk::copy_of(self.machine.data().path(), &self.keep.join("before.disk"));
         if number % CHECK_EVERY == CHECK_EVERY - 1 {
-            broken.extend(before.check(0).err());
+            broken.extend(before.check().err());
         }
         if let Some(after) = round.boot_cut {
             self.machine.switch_on();

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// How many images come and go, and how many local agents change.
 pub const IMAGES: u64 = 3;

@@ -48,6 +48,15 @@ fn what_a_command_prints_comes_back_as_it_was() {
 }
 
 #[test]
+fn a_shell_that_is_called_goes_on_hushed() {
+    let mut shell = shell("");
+    shell.ready(LIMIT).unwrap();
+    assert_eq!(shell.run("echo a", LIMIT).unwrap().stdout, "a\n");
+    shell.ready(LIMIT).unwrap();
+    assert_eq!(shell.run("echo b", LIMIT).unwrap().stdout, "b\n");
+}
+
+#[test]
 fn words_of_the_kernel_do_no_harm_and_a_damaged_answer_is_none() {
     let mut noisy = shell("[    1.5] a word of the kernel\r\n");
     assert_eq!(noisy.run("echo hello", LIMIT).unwrap().stdout, "hello\n");
