@@ -32,7 +32,7 @@ use crate::{clock, data, grow, mounts, name, network, shutdown};
 pub const SYS: &str = "/sys";
 /// A device whose state can't be reached tries again for so long, and then restarts.
 const DATA_DEADLINE: Duration = Duration::from_secs(300);
-const DATA_RETRY: Duration = Duration::from_secs(10);
+const DATA_RETRY: Duration = Duration::from_secs(30);
 /// Descriptors a process may have: soft, hard. The kernel's own 1,024 are few for many agents.
 const DESCRIPTORS: (u64, u64) = (8192, 65_536);
 
@@ -59,6 +59,7 @@ pub fn run() -> ExitCode {
 
 fn story() -> Result<Life, Trouble> {
     let mut timeline = Timeline::parse(&std::env::var(timeline::VARIABLE).unwrap_or_default());
+    timeline.mark("init");
     // The initramfs moved these here; without one they are missing.
     let early = if Path::new("/proc/self").exists() { &[] } else { mounts::EARLY.as_slice() };
     for row in early.iter().copied().chain(mounts::ROOT) {
@@ -67,8 +68,9 @@ fn story() -> Result<Life, Trouble> {
     fs::create_dir_all("/run/skerry-init").doing("make", "/run/skerry-init")?;
     fs::create_dir_all(node::RUN).doing("make", node::RUN)?;
     let ears = listen()?;
-    let mut loader = Loader::new();
     timeline.mark("mounts");
+    let mut loader = Loader::new();
+    timeline.mark("modules-known");
     mount_boot(&mut loader);
     let theirs = settings::usable(&[BOOT]).into_iter().next().map(|found| found.settings);
     let first = theirs.clone().unwrap_or_default();
@@ -85,6 +87,7 @@ fn story() -> Result<Life, Trouble> {
     let choices =
         settings::usable(if theirs.is_some() { &[BOOT, GOOD, VENDOR] } else { &[GOOD, VENDOR] });
     let settings = choices.first().map(|best| best.settings.clone()).unwrap_or_default();
+    console_shows(settings.device.console == Console::Log);
     let hostname = set_name(&settings, &ears, &mut loader);
     timeline.mark("name");
     timeline.save();

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::mount::{MsFlags, mount};
+use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::block::{self, Partition};
 use crate::modules::Loader;
@@ -99,9 +100,10 @@ fn superblock(node: &Path) -> Result<Option<Superblock>, Trouble> {
     Ok(Superblock::parse(&bytes))
 }
 
-/// Repairs what is safe to repair; then all that can be, since nobody is there to be asked.
+/// Repairs what is safe to repair; then all that can be, since nobody is there to be asked. After a
+/// superblock had to be taken from its copy, a second turn finds what the first could not see.
 fn check(node: &Path) {
-    for how in ["-p", "-y"] {
+    for how in ["-p", "-y", "-y", "-y"] {
         let mut command = Command::new("/sbin/e2fsck");
         command.args(["-f", how]).arg(node).stdin(Stdio::null());
         match command.output() {
@@ -116,6 +118,11 @@ fn check(node: &Path) {
             Err(error) => return tell(Level::Error, format!("e2fsck: {error}")),
         }
     }
+}
+
+/// Whether the kernel met an error in it, and lets nothing be written any more.
+pub fn is_read_only() -> bool {
+    statvfs(PLACE).is_ok_and(|found| found.flags().contains(FsFlags::ST_RDONLY))
 }
 
 #[allow(unsafe_code, missing_docs, reason = "the macro makes an unsafe function")]

@@ -78,7 +78,7 @@ fn await_partition(
     loader: &mut Loader,
 ) -> Result<Partition, Trouble> {
     let deadline = timeline::now() + DISK_DEADLINE;
-    let mut devices = modules::devices(Path::new(SYS)).into_iter();
+    let mut devices = modules::devices(Path::new(SYS));
     loop {
         // Drained first: what happens after the look wakes the poll.
         while let Some(event) = uevents.next() {

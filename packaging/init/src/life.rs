@@ -3,6 +3,7 @@
 //! One thread and one `poll`. Nothing here may block for long: the watchdog is fed from it. What is
 //! decided about restarts and configurations is in `supervise.rs` and `node.rs`.
 
+use std::collections::{BTreeSet, btree_set};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,13 +13,14 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::reboot::RebootMode;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, pipe2};
 
 use crate::boot::{Ears, SYS, terminal};
 use crate::device::Settings;
-use crate::modules::Loader;
+use crate::modules::{self, Loader};
 use crate::node::{self, Trial, Verdict};
 use crate::seed::Seeds;
 use crate::settings::{self, BOOT};
@@ -32,6 +34,9 @@ use crate::{clock, data, network, shutdown};
 
 /// One small write a day, so that a device without a battery is never more than that behind.
 const SAVE_CLOCK: Duration = Duration::from_secs(86_400);
+/// A device whose data partition fails restarts so long after it noticed, and so long after its boot.
+const RESTART_AFTER: Duration = Duration::from_secs(30);
+const RESTART_NOT_BEFORE: Duration = Duration::from_secs(300);
 /// How much of a child's output is passed on before pid 1 looks at other things.
 const READS_MAX: usize = 16;
 /// Output without an end of line is cut here.
@@ -50,10 +55,14 @@ pub struct Life {
     node_says: Lines,
     others_say: Lines,
     run_folder: Inotify,
-    wired: usize,
+    /// What devices are found by whose drivers are still to be loaded.
+    devices: btree_set::IntoIter<String>,
+    interfaces: Vec<String>,
     watchdog: Option<Watchdog>,
     save_clock: Duration,
     seeds: Seeds,
+    /// When the device restarts, if it must.
+    restart: Option<Duration>,
 }
 
 impl Life {
@@ -84,10 +93,12 @@ impl Life {
             node_says: Lines::new("skerry")?,
             others_say: Lines::new("skerry-device")?,
             run_folder,
-            wired: 0,
+            devices: BTreeSet::new().into_iter(),
+            interfaces: Vec::new(),
             watchdog: None,
             save_clock: now() + SAVE_CLOCK,
             seeds: Seeds::look(),
+            restart: None,
         })
     }
 
@@ -96,10 +107,9 @@ impl Life {
         self.start_due();
         self.timeline.mark("node-started");
         self.start_rest();
-        self.timeline.mark("rest-started");
-        self.timeline.save();
         loop {
             self.start_due();
+            self.load_next();
             self.wait();
             self.hear_signals();
             self.hear_devices();
@@ -126,11 +136,26 @@ impl Life {
                 announce(format!("device.modules: this image has no module '{name}'"));
             }
         }
-        self.loader.cold_plug(Path::new(SYS));
         for interface in network::wired(Path::new(SYS)) {
             self.plug(&interface);
         }
+        self.devices = modules::devices(Path::new(SYS));
         self.arm_watchdog();
+    }
+
+    /// The drivers of one kind of device: some take a second to look for what is not there, and between
+    /// two of them pid 1 looks at everything else.
+    fn load_next(&mut self) {
+        if self.devices.len() == 0 {
+            return;
+        }
+        if let Some(alias) = self.devices.next() {
+            self.loader.load(&alias);
+        }
+        if self.devices.len() == 0 {
+            self.timeline.mark("drivers");
+            self.timeline.save();
+        }
     }
 
     fn arm_watchdog(&mut self) {
@@ -145,11 +170,15 @@ impl Life {
             self.children.iter().filter_map(Child::due).min(),
             self.watchdog.as_ref().map(Watchdog::due),
             self.trial.due(),
+            self.restart,
             Some(self.save_clock),
         ];
         let next = due.into_iter().flatten().min().unwrap_or(self.save_clock);
         // A millisecond more, or it wakes just too early, and again.
-        let wait = next.saturating_sub(now()) + Duration::from_millis(1);
+        let mut wait = next.saturating_sub(now()) + Duration::from_millis(1);
+        if self.devices.len() > 0 {
+            wait = Duration::ZERO;
+        }
         let timeout = PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX);
         let mut waiting = [
             self.ears.signals.as_fd(),
@@ -194,11 +223,20 @@ impl Life {
     }
 
     fn node_ended(&mut self, status: WaitStatus) {
-        tell(Level::Warning, format!("the node ended {}", how(status)));
         self.node_says.pump();
+        tell(Level::Warning, format!("the node ended {}", how(status)));
+        if data::is_read_only() && self.restart.is_none() {
+            // Checking it needs it unmounted. Agents that run go on until then.
+            self.restart = Some(RESTART_NOT_BEFORE.max(now() + RESTART_AFTER));
+            announce(
+                "the data partition has an error and can't be written; restarting to check it",
+            );
+        }
+        let file = |trial: &Trial| trial.current().map_or("nothing", |choice| choice.file);
+        let before = file(&self.trial);
         if self.trial.ended() {
-            let next = self.trial.current().map_or("nothing", |choice| choice.file);
-            announce(format!("the node can't run with its configuration; going on with {next}"));
+            announce(format!("the node can't run with {before}: {}", self.node_says.last));
+            announce(format!("going on with {}", file(&self.trial)));
         }
     }
 
@@ -257,16 +295,15 @@ impl Life {
     }
 
     fn plug(&mut self, interface: &str) {
-        let role = Role::Lease(interface.to_owned());
-        if self.children.iter().any(|child| child.role == role) {
+        if self.interfaces.iter().any(|known| known == interface) {
             return;
         }
         let network = &self.settings.device.network;
-        let fixed = network::is_fixed(interface, self.wired, network);
-        self.wired += 1;
+        let fixed = network::is_fixed(interface, self.interfaces.len(), network);
+        self.interfaces.push(interface.to_owned());
         match network::fixed(interface, network).filter(|_| fixed) {
             Some(command) => self.once(command),
-            None => self.children.push(Child::new(role, now())),
+            None => self.children.push(Child::new(Role::Lease(interface.to_owned()), now())),
         }
     }
 
@@ -276,6 +313,7 @@ impl Life {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
         self.children.retain(|child| child.role != role);
+        self.interfaces.retain(|known| known != interface);
     }
 
     fn pid_of(&self, role: &Role) -> Option<i32> {
@@ -314,6 +352,10 @@ impl Life {
             }
             Verdict::Wait => {}
         }
+        if self.restart.is_some_and(|due| time >= due) {
+            let node = self.pid_of(&Role::Node);
+            shutdown::end(RebootMode::RB_AUTOBOOT, node, self.watchdog.take());
+        }
         if time >= self.save_clock {
             self.save_clock = time + SAVE_CLOCK;
             if let Err(error) = clock::save(&Path::new(data::DEVICE).join("clock")) {
@@ -339,6 +381,8 @@ struct Lines {
     from: File,
     to: OwnedFd,
     rest: Vec<u8>,
+    /// The last line that came.
+    last: String,
 }
 
 impl Lines {
@@ -347,7 +391,7 @@ impl Lines {
         // Ours alone: whoever writes may wait, but pid 1 may not.
         let flags = nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK);
         nix::fcntl::fcntl(&from, flags).doing("make", "a pipe for output")?;
-        Ok(Self { who, from: from.into(), to, rest: Vec::new() })
+        Ok(Self { who, from: from.into(), to, rest: Vec::new(), last: String::new() })
     }
 
     /// Passes on what is there, line by line, and some at a time: a child that babbles must not keep
@@ -368,11 +412,12 @@ impl Lines {
         }
     }
 
-    fn pass(&self, line: &[u8]) {
+    fn pass(&mut self, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end();
         if !line.is_empty() {
             tell::write(tell::level_of(line), self.who, line);
+            line.clone_into(&mut self.last);
         }
     }
 }

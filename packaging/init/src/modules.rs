@@ -4,7 +4,7 @@
 //! the kernel calls it under that name too. A module that does not load is told and passed over: most
 //! often its device is simply not there.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, btree_set};
 use std::ffi::CStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -161,14 +161,15 @@ fn try_insert(path: &Path) -> Result<(), Trouble> {
 }
 
 /// What every device of every bus is found by; each alias once.
-pub fn devices(sys: &Path) -> BTreeSet<String> {
+pub fn devices(sys: &Path) -> btree_set::IntoIter<String> {
     let folders = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
     folders(sys.join("bus"))
         .flat_map(|bus| folders(bus.path().join("devices")))
         .filter_map(|device| fs::read_to_string(device.path().join("modalias")).ok())
         .map(|alias| alias.trim().to_owned())
         .filter(|alias| !alias.is_empty())
-        .collect()
+        .collect::<BTreeSet<String>>()
+        .into_iter()
 }
 
 fn name_of(file: &str) -> String {
