@@ -17,15 +17,19 @@ need_programs() {
         variable="SKERRY_PROGRAMS_${arch^^}"
         if [ -z "${!variable:-}" ]; then
             say "building the programs of $arch devices"
-            cross/build "$arch"
+            cross/build "$arch" --package skerry --package skerry-init --package skerry-agent-sensor
             printf -v "$variable" '%s' "$(cross/build "$arch" --where)"
         fi
         export "${variable?}"
         tests/devices/pieces "$arch" >/dev/null
     done
-    # The programs of an x86_64 device run here too: they pack images, and are the operator's tool.
+    # The programs of an x86_64 device run here too: they pack images.
     export SKERRY_BIN="${SKERRY_BIN:-$SKERRY_PROGRAMS_X86_64/skerry}"
-    export SKERRY_FLEET_BIN="${SKERRY_FLEET_BIN:-$SKERRY_PROGRAMS_X86_64/skerry-fleet}"
+    if [ -z "${SKERRY_FLEET_BIN:-}" ]; then
+        [ -x "$SKERRY_PROGRAMS_X86_64/skerry-fleet" ] || cross/build x86_64 --package skerry-fleet
+        SKERRY_FLEET_BIN="$(cross/build x86_64 --where)/skerry-fleet"
+        export SKERRY_FLEET_BIN
+    fi
 }
 
 # need_images ARCH…: the flashable images, built once.
