@@ -44,6 +44,15 @@ impl Machine {
         agent["pid"].as_u64().unwrap_or_else(|| panic!("a running agent has a process: {agent}"))
     }
 
+    /// Kills the node's process, as a crash would. Whatever looks after it starts it again.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn crash_node(&self) {
+        let pid = self.status()["pid"].as_u64().expect("a node has a process");
+        let _ = self.sh(&format!("kill -9 {pid}")).ok();
+    }
+
     /// Imports an image that lies in the kit, and returns its digest.
     ///
     /// # Panics

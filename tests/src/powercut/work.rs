@@ -65,7 +65,10 @@ fn script(dice: &mut Dice, number: u64, digests: &[String]) -> String {
     }
     if dice.percent(50) {
         let pauses = pauses(dice, 200, 2500);
-        script.push_str(&forever(&pauses, "kill -9 $(pgrep -f \"skerry node\") 2>/dev/null"));
+        script.push_str(&forever(
+            &pauses,
+            "kill -9 $(skerry status --format json | sed -n 's/^.*\"pid\": \\([0-9]*\\).*/\\1/p')",
+        ));
     }
     if dice.percent(20) {
         // Else the last seconds' work is seldom written back when the power goes.
