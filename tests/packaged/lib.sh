@@ -13,7 +13,7 @@ ok() {
     STEPS=$((STEPS + 1))
     # Not in a subshell: a step may start something, or remember something.
     if "$@" >/tmp/step.log 2>&1; then
-        echo "ok $STEPS - $text"
+        echo "ok $STEPS - $text ($(cut -d . -f 1 /proc/uptime) s)"
     else
         echo "not ok $STEPS - $text"
         echo "  failed: $*"

@@ -18,8 +18,12 @@ use std::path::{Path, PathBuf};
 pub fn leave_group(agent: &Path) -> io::Result<()> {
     let Some(place) = place(agent) else { return Ok(()) };
     let own = fs::read_to_string("/proc/self/cgroup")?;
+    let names: Vec<&str> = followed(&own).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
     let mounts = fs::read_to_string("/proc/self/mounts")?;
-    for mount in followed(&own, &mounts) {
+    for mount in names.into_iter().filter_map(|name| mount_of(name, &mounts)) {
         let group = mount.join(&place);
         fs::create_dir_all(&group)?;
         fs::write(group.join("cgroup.procs"), "0")?;
@@ -44,15 +48,14 @@ fn place(agent: &Path) -> Option<PathBuf> {
     Some(agents.with_file_name("monitors").strip_prefix("/").ok()?.to_owned())
 }
 
-/// The mounts of the hierarchies by which a manager follows the process whose groups are `own`.
-fn followed(own: &str, mounts: &str) -> Vec<PathBuf> {
+/// The hierarchies by which a manager follows the process whose groups are `own`. Version 2 has no
+/// name; a version 1 hierarchy for following has a name and no controller.
+fn followed(own: &str) -> impl Iterator<Item = &str> {
     let groups = own.lines().filter_map(|line| {
         let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
         (path != "/").then_some(controllers)
     });
-    // Version 2 has no name; a version 1 hierarchy for following has a name and no controller.
-    let names = groups.filter(|name| name.is_empty() || name.starts_with("name="));
-    names.filter_map(|name| mount_of(name, mounts)).collect()
+    groups.filter(|name| name.is_empty() || name.starts_with("name="))
 }
 
 fn mount_of(name: &str, mounts: &str) -> Option<PathBuf> {
