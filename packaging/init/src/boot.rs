@@ -22,6 +22,7 @@ use crate::life::Life;
 use crate::modules::Loader;
 use crate::node::{self, Trial};
 use crate::settings::{self, BOOT, GOOD, VENDOR};
+use crate::supervise::unblock_signals;
 use crate::tell::{Level, announce, console_shows, tell};
 use crate::timeline::{self, Timeline, now};
 use crate::trouble::{Doing, Trouble, invalid};
@@ -75,14 +76,13 @@ fn story() -> Result<Life, Trouble> {
     let theirs = settings::usable(&[BOOT]).into_iter().next().map(|found| found.settings);
     let first = theirs.clone().unwrap_or_default();
     console_shows(first.device.console == Console::Log);
-    clock::read(Path::new(clock::BUILT))
-        .into_iter()
-        .for_each(|built| clock::set_forward(built, "when this image was built"));
+    let built = clock::read(Path::new(clock::BUILT)).unwrap_or_default();
+    clock::set_forward(built, "when this image was built");
     timeline.mark("boot-partition");
     await_data(&ears, &mut loader, &first.device)?;
-    clock::read(&Path::new(data::DEVICE).join("clock"))
-        .into_iter()
-        .for_each(|saved| clock::set_forward(saved, "which was saved here"));
+    if let Some(saved) = clock::saved(&Path::new(data::DEVICE).join("clock"), built) {
+        clock::set_forward(saved, "which was saved here");
+    }
     timeline.mark("data");
     let choices =
         settings::usable(if theirs.is_some() { &[BOOT, GOOD, VENDOR] } else { &[GOOD, VENDOR] });
@@ -143,7 +143,9 @@ fn await_data(ears: &Ears, loader: &mut Loader, device: &Device) -> Result<(), T
     let Err(mut error) = mount_data(loader) else { return Ok(()) };
     let deadline = now() + DATA_DEADLINE;
     if device.shell {
-        let _ = network::shell(&terminal()).spawn();
+        let mut shell = network::shell(&terminal());
+        unblock_signals(&mut shell);
+        let _ = shell.spawn();
     }
     // Whoever has a shell may need more time.
     while now() < deadline || device.shell {

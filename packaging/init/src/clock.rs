@@ -16,6 +16,8 @@ use crate::trouble::{Doing, Trouble};
 
 /// Where the image says when it was built.
 pub const BUILT: &str = "/usr/lib/skerry/built";
+/// A saved time may be so many seconds after the image's: ten years.
+const BELIEVED: i64 = 10 * 366 * 86_400;
 
 /// Sets the clock to at least `floor`, in seconds since 1970.
 pub fn set_forward(floor: i64, whose: &str) {
@@ -35,6 +37,12 @@ pub fn set_forward(floor: i64, whose: &str) {
 /// A time that was saved, or that the image was built at.
 pub fn read(path: &Path) -> Option<i64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// The time that was saved, if it can be believed: a clock that once was wrong by decades must not make
+/// itself true for ever.
+pub fn saved(path: &Path, built: i64) -> Option<i64> {
+    read(path).filter(|saved| *saved <= built.saturating_add(BELIEVED))
 }
 
 /// Saves the time for the next boot: aside, then renamed. A clock that lost power forgets years.
@@ -61,3 +69,7 @@ pub fn write_aside(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
     };
     write().doing("write", path.display())
 }
+
+#[cfg(test)]
+#[path = "clock/tests.rs"]
+mod tests;

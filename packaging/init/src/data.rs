@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -81,8 +81,9 @@ pub fn mount_data(sys: &Path, data: &Partition, loader: &mut Loader) -> Result<(
         // The device works on with what it has.
         tell(Level::Error, error);
     }
-    for place in [DEVICE, SKERRY] {
-        fs::create_dir_all(place).doing("make", place)?;
+    for (place, mode) in [(DEVICE, 0o700), (SKERRY, 0o755)] {
+        let mut folder = fs::DirBuilder::new();
+        folder.recursive(true).mode(mode).create(place).doing("make", place)?;
     }
     let none = None::<&str>;
     mount(Some(SKERRY), STATE, none, MsFlags::MS_BIND, none).doing("mount", STATE)

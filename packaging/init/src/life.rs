@@ -24,7 +24,7 @@ use crate::modules::{self, Loader};
 use crate::node::{self, Trial, Verdict};
 use crate::seed::Seeds;
 use crate::settings::{self, BOOT};
-use crate::supervise::{Child, Role};
+use crate::supervise::{Child, Role, unblock_signals};
 use crate::tell::{self, Level, announce, tell};
 use crate::timeline::{Timeline, now};
 use crate::trouble::{Doing, Trouble};
@@ -32,7 +32,9 @@ use crate::uevent::Event;
 use crate::watchdog::Watchdog;
 use crate::{clock, data, network, shutdown};
 
-/// One small write a day, so that a device without a battery is never more than that behind.
+/// One small write soon after the boot and one a day, so that a device without a battery is never
+/// much more than a day behind.
+const SAVE_CLOCK_FIRST: Duration = Duration::from_secs(600);
 const SAVE_CLOCK: Duration = Duration::from_secs(86_400);
 /// A device whose data partition fails restarts so long after it noticed, and so long after its boot.
 const RESTART_AFTER: Duration = Duration::from_secs(30);
@@ -96,7 +98,7 @@ impl Life {
             devices: BTreeSet::new().into_iter(),
             interfaces: Vec::new(),
             watchdog: None,
-            save_clock: now() + SAVE_CLOCK,
+            save_clock: now() + SAVE_CLOCK_FIRST,
             seeds: Seeds::look(),
             restart: None,
         })
@@ -272,6 +274,7 @@ impl Life {
             self.others_say.to.try_clone().map_or_else(|_| std::process::Stdio::null(), Into::into)
         };
         command.stdin(std::process::Stdio::null()).stdout(output()).stderr(output());
+        unblock_signals(&mut command);
         if let Err(error) = command.spawn() {
             tell(Level::Error, format!("cannot start {:?}: {error}", command.get_program()));
         }

@@ -40,6 +40,7 @@ pub fn end(mode: RebootMode, node: Option<i32>, mut watchdog: Option<Watchdog>) 
     if let Some(pid) = node {
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         reap_until(NODE, &mut watchdog, |gone| gone == Some(pid));
+        tell(Level::Info, "the node has ended; now everything else");
     }
     let everybody = Pid::from_raw(-1);
     for (signal, patience) in [(Signal::SIGTERM, REST), (Signal::SIGKILL, KILLED)] {
@@ -47,6 +48,7 @@ pub fn end(mode: RebootMode, node: Option<i32>, mut watchdog: Option<Watchdog>) 
         // `None`: no child is left.
         reap_until(patience, &mut watchdog, |gone| gone.is_none());
     }
+    tell(Level::Info, "everything has ended; now the disks");
     if Path::new(DEVICE).is_dir() {
         let _ = clock::save(&Path::new(DEVICE).join("clock"));
     }

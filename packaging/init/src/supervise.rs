@@ -3,8 +3,11 @@
 //! Decides when (`delay`, `Child`), and starts what it is given; it knows nothing of what they are for.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+
+use nix::sys::signal::SigSet;
 
 use crate::tell::{Level, tell};
 
@@ -47,6 +50,16 @@ pub fn delay(failures: u32) -> Duration {
         .min(LONGEST)
 }
 
+/// Pid 1 blocks signals to read them; a child that inherited that could not be asked to end.
+pub fn unblock_signals(command: &mut Command) {
+    let unblock = || Ok(SigSet::empty().thread_set_mask()?);
+    // SAFETY: between fork and exec it makes one system call, and touches no memory of others.
+    #[allow(unsafe_code, reason = "the standard library has no safe way to set the mask")]
+    unsafe {
+        command.pre_exec(unblock);
+    }
+}
+
 impl Child {
     /// One that is due at once.
     pub fn new(role: Role, now: Duration) -> Self {
@@ -76,13 +89,14 @@ impl Child {
         self.due = Some(now + delay(self.failures));
     }
 
-    /// Starts it now, its output going to `output`. The parent blocks its signals; the child does not.
+    /// Starts it now, its output going to `output`.
     pub fn start(&mut self, mut command: Command, output: &OwnedFd, now: Duration) {
         (self.began, self.due) = (now, None);
         let copy = || output.try_clone().map_or_else(|_| Stdio::null(), Stdio::from);
         if self.role != Role::Shell {
             command.stdin(Stdio::null()).stdout(copy()).stderr(copy());
         }
+        unblock_signals(&mut command);
         match command.spawn() {
             Ok(child) => self.pid = i32::try_from(child.id()).ok(),
             Err(error) => {
