@@ -53,6 +53,16 @@ impl Machine {
         let _ = self.sh(&format!("kill -9 {pid}")).ok();
     }
 
+    /// Waits until the node answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn until_answers(&self) {
+        self.until("the node answers", |machine| {
+            machine.cli(["status"]).status.success().then_some(())
+        });
+    }
+
     /// Imports an image that lies in the kit, and returns its digest.
     ///
     /// # Panics
