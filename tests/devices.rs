@@ -48,7 +48,7 @@ impl Around {
         let broker = Mosquitto::start();
         let fleet = Fleet::init(&scratch, "fleet", &broker);
         let file = kit::image(&scratch, arch, "sensor", "");
-        let image = kit::digest(&scratch, &file);
+        let image = kit::digest(&file);
         let signer = Signer::of(&fleet);
         Self { broker, fleet, signer, arch, image, version: Cell::new(0), scratch }
     }

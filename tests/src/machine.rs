@@ -39,7 +39,7 @@ pub use setup::{Boot, MachineSetup};
 pub use shell::ShellError;
 
 /// The longest that one thing may take in a device that is emulated on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What the kernel is told. Most of it makes it boot faster,
 /// or on a busy machine at all, and changes nothing that is tested.
