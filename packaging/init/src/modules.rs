@@ -4,7 +4,7 @@
 //! the kernel calls it under that name too. A module that does not load is told and passed over: most
 //! often its device is simply not there.
 
-use std::collections::{BTreeSet, HashMap, HashSet, btree_set};
+use std::collections::{BTreeSet, HashSet, btree_set};
 use std::ffi::CStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,55 +15,38 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 use crate::tell::{Level, tell};
 use crate::trouble::{Doing, Trouble};
 
-/// What `depmod` knows, parsed.
+/// What `depmod` knows: its lists as they are. Nothing is sorted beforehand: a boot asks a few dozen
+/// questions, which costs less than building a map of thousands of entries first.
 #[derive(Debug, Default)]
 pub struct Index {
-    /// By name: its file, and the files it needs, nearest first.
-    files: HashMap<String, (String, Vec<String>)>,
-    /// By what stands before the first `:` of the pattern (all of it, when there is none).
-    aliases: HashMap<String, Vec<(String, String)>>,
-    /// By name: what to load before, if it is there.
-    before: HashMap<String, Vec<String>>,
+    /// `FILE: FILE…`: a module, and those it needs, nearest first.
+    dep: String,
+    /// `alias PATTERN MODULE`.
+    alias: String,
+    /// `softdep MODULE pre: NAME… post: NAME…`: what to load before, if it is there.
+    softdep: String,
 }
 
 impl Index {
-    /// Parses the three files; lines that make no sense are passed over.
-    pub fn parse(dep: &str, alias: &str, softdep: &str) -> Self {
-        let mut index = Self::default();
-        for line in dep.lines() {
-            let Some((file, needs)) = line.split_once(':') else { continue };
-            let needs = needs.split_whitespace().map(str::to_owned).collect();
-            index.files.insert(name_of(file), (file.to_owned(), needs));
-        }
-        for line in alias.lines() {
-            let mut words = line.split_whitespace();
-            if let (Some("alias"), Some(pattern), Some(name)) =
-                (words.next(), words.next(), words.next())
-            {
-                let entry = (dashes_equal(pattern), dashes_equal(name));
-                index.aliases.entry(bucket(&entry.0).to_owned()).or_default().push(entry);
-            }
-        }
-        for line in softdep.lines() {
-            let Some(rest) = line.strip_prefix("softdep ") else { continue };
-            let mut words = rest.split_whitespace();
-            let Some(name) = words.next() else { continue };
-            let before = words.skip_while(|word| *word != "pre:").skip(1);
-            let before = before.take_while(|word| !word.ends_with(':')).map(str::to_owned);
-            index.before.insert(dashes_equal(name), before.collect());
-        }
-        index
+    /// With the texts of the three files; lines that make no sense are passed over.
+    pub fn new(dep: String, alias: String, softdep: String) -> Self {
+        Self { dep, alias, softdep }
     }
 
     /// The modules that a name stands for: its own, else those whose alias matches.
     pub fn resolve(&self, name: &str) -> BTreeSet<&str> {
-        let name = dashes_equal(name);
-        if let Some((own, _)) = self.files.get_key_value(&name) {
-            return BTreeSet::from([own.as_str()]);
+        if let Some((file, _)) = self.file(name) {
+            return BTreeSet::from([name_of(file)]);
         }
-        let Some(entries) = self.aliases.get(bucket(&name)) else { return BTreeSet::new() };
-        let matching = entries.iter().filter(|(pattern, _)| matches(pattern, &name));
-        matching.map(|(_, module)| module.as_str()).collect()
+        let mut found = BTreeSet::new();
+        for line in self.alias.lines() {
+            let mut words = line.split(' ');
+            let (Some("alias"), Some(pattern)) = (words.next(), words.next()) else { continue };
+            if matches(pattern.as_bytes(), name.as_bytes()) {
+                found.extend(words.next());
+            }
+        }
+        found
     }
 
     /// The files to load for a module, in order; each once.
@@ -74,19 +57,34 @@ impl Index {
     }
 
     fn append<'a>(&'a self, module: &str, order: &mut Vec<&'a str>, depth: u8) {
-        let Some((file, needs)) = self.files.get(module) else { return };
+        let Some((file, needs)) = self.file(module) else { return };
         let Some(depth) = depth.checked_sub(1) else { return };
-        let before = self.before.get(module).into_iter().flatten();
-        for other in before.flat_map(|name| self.resolve(name)) {
+        if order.contains(&file) {
+            return;
+        }
+        for other in self.before(module).flat_map(|name| self.resolve(name)) {
             self.append(other, order, depth);
         }
-        for need in needs.iter().rev() {
+        for need in needs.split_whitespace().rev() {
             // A needed module may have a wish of its own (libcrc32c wants some crc32c).
-            self.append(&name_of(need), order, depth);
+            self.append(name_of(need), order, depth);
         }
-        if !order.contains(&file.as_str()) {
+        if !order.contains(&file) {
             order.push(file);
         }
+    }
+
+    /// A module's file, and the files it needs.
+    fn file(&self, module: &str) -> Option<(&str, &str)> {
+        let rows = self.dep.lines().filter_map(|line| line.split_once(':'));
+        rows.into_iter().find(|(file, _)| equal(name_of(file), module))
+    }
+
+    fn before(&self, module: &str) -> impl Iterator<Item = &str> {
+        let rows = self.softdep.lines().filter_map(|line| line.strip_prefix("softdep "));
+        let row = rows.filter_map(|row| row.split_once(' ')).find(|(name, _)| equal(name, module));
+        let words = row.map_or("", |(_, words)| words).split_whitespace();
+        words.skip_while(|word| *word != "pre:").skip(1).take_while(|word| !word.ends_with(':'))
     }
 }
 
@@ -111,8 +109,7 @@ impl Loader {
                 String::new()
             })
         };
-        let (dep, alias) = (read("modules.dep"), read("modules.alias"));
-        let index = Index::parse(&dep, &alias, &read("modules.softdep"));
+        let index = Index::new(read("modules.dep"), read("modules.alias"), read("modules.softdep"));
         Self { folder, index, done: HashSet::new() }
     }
 
@@ -172,36 +169,22 @@ pub fn devices(sys: &Path) -> btree_set::IntoIter<String> {
         .into_iter()
 }
 
-fn name_of(file: &str) -> String {
+fn name_of(file: &str) -> &str {
     let name = file.rsplit('/').next().unwrap_or(file);
-    dashes_equal(name.split_once(".ko").map_or(name, |(name, _)| name))
+    name.split_once(".ko").map_or(name, |(name, _)| name)
 }
 
-/// `-` and `_` are the same in a module's name; within `[…]` of a pattern `-` is a range.
-fn dashes_equal(name: &str) -> String {
-    let mut inside = false;
-    let mut swap = |letter| match letter {
-        '[' => {
-            inside = true;
-            letter
-        }
-        ']' => {
-            inside = false;
-            letter
-        }
-        '-' if !inside => '_',
-        _ => letter,
-    };
-    name.chars().map(&mut swap).collect()
+/// Whether two names are the same; `-` and `_` are, in a module's name.
+fn equal(one: &str, other: &str) -> bool {
+    one.len() == other.len() && one.bytes().zip(other.bytes()).all(|(a, b)| alike(a, b))
 }
 
-fn bucket(pattern: &str) -> &str {
-    pattern.split(':').next().unwrap_or(pattern)
+fn alike(one: u8, other: u8) -> bool {
+    one == other || matches!((one, other), (b'-', b'_') | (b'_', b'-'))
 }
 
 /// A shell pattern against a whole name: `*`, `?` and `[a-z]`.
-fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     // Where to go on when the text after the last `*` turns out not to match.
     let mut retry: Option<(usize, usize)> = None;
@@ -214,7 +197,7 @@ fn matches(pattern: &str, name: &str) -> bool {
             }
             Some(b'[') => set(&pattern[p..], name[n]),
             Some(b'?') => Some(1),
-            Some(letter) if *letter == name[n] => Some(1),
+            Some(letter) if alike(*letter, name[n]) => Some(1),
             _ => None,
         };
         match (step, retry) {

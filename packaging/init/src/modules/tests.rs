@@ -24,7 +24,7 @@ alias usb:v0BDAp8152d*dc*dsc*dp*ic0[2-9]isc*ip*in* r8152
 const SOFTDEP: &str = "softdep ext4 pre: crc32c\nsoftdep jbd2 pre: crypto-crc32c post: other\n";
 
 fn index() -> Index {
-    Index::parse(DEP, ALIAS, SOFTDEP)
+    Index::new(DEP.to_owned(), ALIAS.to_owned(), SOFTDEP.to_owned())
 }
 
 fn resolved(name: &str) -> Vec<String> {
@@ -33,20 +33,22 @@ fn resolved(name: &str) -> Vec<String> {
 
 #[test]
 fn what_is_needed_comes_first() {
-    let order: Vec<String> = index().order("virtio_pci").into_iter().map(name_of).collect();
+    let order: Vec<String> =
+        index().order("virtio_pci").into_iter().map(|file| name_of(file).to_owned()).collect();
     assert_eq!(order, ["virtio", "virtio_ring", "virtio_pci"]);
-    let order: Vec<String> = index().order("ext4").into_iter().map(name_of).collect();
+    let order: Vec<String> =
+        index().order("ext4").into_iter().map(|file| name_of(file).to_owned()).collect();
     assert_eq!(order.last().unwrap(), "ext4");
     let place = |name: &str| order.iter().position(|other| other == name).unwrap();
-    assert!(place("crc32c_intel") < place("jbd2"), "{order:?}");
+    assert!(place("crc32c-intel") < place("jbd2"), "{order:?}");
     assert_eq!(order.len(), 6, "each once: {order:?}");
 }
 
 #[test]
 fn devices_and_the_kernels_wishes_find_their_modules() {
     assert_eq!(resolved("fs-ext4"), ["ext4"]);
-    assert_eq!(resolved("crypto-crc32c"), ["crc32c_generic", "crc32c_intel"]);
-    assert_eq!(resolved("crc32c-intel"), ["crc32c_intel"]);
+    assert_eq!(resolved("crypto-crc32c"), ["crc32c-intel", "crc32c_generic"]);
+    assert_eq!(resolved("crc32c_intel"), ["crc32c-intel"]);
     assert_eq!(resolved("pci:v00001AF4d00001001sv00001AF4sd00000002bc01sc00i00"), ["virtio_pci"]);
     assert_eq!(resolved("pci:v00008086d000010D3sv00008086sd00000000bc02sc00i00"), ["e1000e"]);
     assert!(resolved("pci:v00008086d000010D4sv00008086sd00000000bc02sc00i00").is_empty());
@@ -68,13 +70,14 @@ fn patterns_are_a_shells() {
         ("", "", true),
         ("", "a", false),
     ] {
-        assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
     }
 }
 
 #[test]
 fn a_circle_of_wishes_ends() {
-    let index =
-        Index::parse("a.ko: b.ko\nb.ko: a.ko\n", "", "softdep a pre: b\nsoftdep b pre: a\n");
+    let text = str::to_owned;
+    let wishes = "softdep a pre: b\nsoftdep b pre: a\n";
+    let index = Index::new(text("a.ko: b.ko\nb.ko: a.ko\n"), String::new(), text(wishes));
     assert!(!index.order("a").is_empty());
 }
