@@ -9,6 +9,8 @@
     reason = "a test that can't go on has failed"
 )]
 
+#[path = "agents/check.rs"]
+mod check;
 #[path = "agents/confinement.rs"]
 mod confinement;
 #[path = "agents/everyday.rs"]

@@ -6,6 +6,7 @@
 
 mod apply;
 mod changes;
+mod check;
 mod exec;
 mod failure;
 mod image;
@@ -35,6 +36,7 @@ use crate::client::{Change, Client};
 
 pub use exec::probe;
 pub use node_args::NodeArgs;
+pub use units::bytes;
 
 const SOCKET: &str = "/run/skerry/api.sock";
 const STATE_DIR: &str = "/var/lib/skerry";
@@ -122,10 +124,18 @@ enum Verb {
     Image(image::ImageVerb),
     /// Show the node itself
     Status(status::StatusArgs),
+    /// Check whether this machine can run Skerry
+    Check(check::CheckArgs),
     /// Run the node
     Node(NodeArgs),
     /// Show the version
     Version(status::VersionArgs),
+}
+
+/// The grammar of the command line.
+#[cfg(feature = "generate")]
+pub fn grammar() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
 }
 
 /// Reads the command line, does what it says, and returns the exit code.
@@ -148,6 +158,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         // It makes its own runtime, and drops it before it enters the container.
         Verb::Exec(args) => exec::exec(&place, args),
         Verb::Image(verb) => image::image(&place, verb),
+        // It forks, so it must come before anything that starts threads.
+        Verb::Check(args) => check::check(&place, args),
         Verb::Version(args) => status::version(&args),
         verb => block_on(ask(&place, verb))?,
     }
@@ -168,7 +180,9 @@ async fn ask(place: &Place, verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Inspect(args) => inspect::inspect(&client, &args).await,
         Verb::Stats(args) => stats::stats(&client, &args).await,
         Verb::Status(args) => status::status(&client, &args).await,
-        Verb::Node(_) | Verb::Exec(_) | Verb::Image(_) | Verb::Version(_) => Ok(ExitCode::SUCCESS),
+        Verb::Node(_) | Verb::Exec(_) | Verb::Image(_) | Verb::Check(_) | Verb::Version(_) => {
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -212,6 +212,22 @@ impl Config {
         Ok(config)
     }
 
+    /// What is assumed where nothing is set: for looking at a machine whose files cannot be used.
+    pub fn assumed() -> Self {
+        Self {
+            node: host_name(),
+            groups: Vec::new(),
+            state_dir: state_dir(),
+            run_dir: run_dir(),
+            cgroup: cgroup(),
+            trust: Trust::default(),
+            broker: None,
+            local: Local::default(),
+            log: Log::default(),
+            _device: None,
+        }
+    }
+
     /// The node's name, proven to be one.
     ///
     /// # Errors

@@ -220,11 +220,12 @@ impl Containers {
         }
     }
 
-    /// Removes the control groups above the agents, as far as nothing lives in them: a folder that
-    /// holds anything refuses to go.
+    /// Removes the control groups of agents and monitors, as far as nothing lives in them: a folder
+    /// that holds anything refuses to go. The one above goes too, unless it is a systemd unit's.
     pub fn leave(&self, kernel: &skerry_runtime::Kernel) {
-        let above = [Some(self.cgroup.as_path()), self.cgroup.parent()];
-        for group in above.into_iter().flatten() {
+        let monitors = self.cgroup.with_file_name("monitors");
+        let base = self.cgroup.parent().filter(|base| base.extension().is_none());
+        for group in [Some(self.cgroup.as_path()), Some(&monitors), base].into_iter().flatten() {
             for folder in skerry_runtime::cgroup::Group::at(kernel, group).paths() {
                 let _ = fs::remove_dir(folder);
             }

@@ -71,6 +71,8 @@ pub enum Request {
     },
     /// Somebody on the node wants agents.
     Apply(Apply, oneshot::Sender<Result<Applied, LedgerError>>),
+    /// Somebody wants to know whether the ledger still works.
+    Pulse(oneshot::Sender<Result<(), LedgerError>>),
     /// Somebody on the node changes one agent.
     Change(AgentName, Verb, oneshot::Sender<Result<Applied, LedgerError>>),
 }
@@ -148,6 +150,7 @@ impl Ledger {
                     let _ = done.send(inbox::take(&mut self, &bytes));
                 }
                 Request::Apply(apply, done) => drop(done.send(self.apply(apply))),
+                Request::Pulse(done) => drop(done.send(Ok(()))),
                 Request::Change(name, verb, done) => drop(done.send(self.change(&name, verb))),
             }
         }
@@ -215,6 +218,14 @@ impl Desk {
     /// It was refused, or could not be made durable.
     pub async fn change(&self, name: AgentName, verb: Verb) -> Result<Applied, LedgerError> {
         self.ask(|done| Request::Change(name, verb, done)).await
+    }
+
+    /// Waits until the ledger has answered.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub async fn pulse(&self) -> Result<(), LedgerError> {
+        self.ask(Request::Pulse).await
     }
 
     async fn ask<T>(

@@ -7,17 +7,22 @@
 use std::process::ExitCode;
 
 mod api;
+mod check;
 mod cli;
 mod client;
 mod clock;
 mod config;
 mod containers;
+#[cfg(feature = "generate")]
+#[path = "../../packaging/generate.rs"]
+mod generate;
 mod http;
 mod identity;
 mod inbox;
 mod ledger;
 mod link;
 mod node;
+mod notify;
 mod outbox;
 mod probe;
 mod quiet;
@@ -28,6 +33,10 @@ mod store;
 mod wake;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "generate")]
+    if let Some(code) = generate::dispatch(std::env::args_os(), cli::grammar()) {
+        return code;
+    }
     skerry_runtime::monitor::dispatch(std::env::args_os())
         .or_else(|| cli::probe(std::env::args_os()))
         .unwrap_or_else(cli::main)

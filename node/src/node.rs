@@ -23,6 +23,7 @@ use crate::http;
 use crate::identity::Identity;
 use crate::ledger::{Desk, Ledger, Public};
 use crate::link;
+use crate::notify::Notify;
 use crate::outbox::StoredOutbox;
 use crate::quiet;
 use crate::reconciler::{Reconciler, Snapshot};
@@ -89,6 +90,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let images = Arc::new(skerry_images::Store::open(&config.state_dir)?);
     let (reconciler, snapshots) = Reconciler::new(containers.clone(), images, public.clone())
         .context("cannot watch the agents' folders")?;
+    let notify = Arc::new(Notify::from_environment());
+    let door = reconciler.door();
     tokio::spawn(ledger.run(requests));
     tokio::spawn(reconciler.run());
     tokio::spawn(quiet::run(snapshots.clone()));
@@ -110,10 +113,16 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let listener = http::listen(&socket)?;
     tokio::spawn(http::serve(listener, node));
     tracing::info!(node = %name, socket = %socket.display(), "ready");
+    notify.ready();
+    tokio::spawn({
+        let (notify, desk) = (notify.clone(), desk.clone());
+        async move { notify.watchdog(desk, door).await }
+    });
 
     let speaker = speaker(identity.clone(), name.clone(), cgroup)?;
     let farewell = connect(&config, store, desk, speaker, snapshots, public, &link_in)?;
     until_told().await?;
+    notify.stopping();
     tracing::info!("ending; agents go on");
     if let Some((link, word)) = farewell {
         link.close(Some(word)).await;

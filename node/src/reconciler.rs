@@ -90,6 +90,11 @@ impl Reconciler {
         Ok((reconciler, seen))
     }
 
+    /// Where events come in.
+    pub fn door(&self) -> mpsc::Sender<Event> {
+        self.events_in.clone()
+    }
+
     /// Works until the ledger is gone.
     pub async fn run(mut self) {
         loop {
@@ -135,6 +140,7 @@ impl Reconciler {
         match event {
             Event::Agent(name) => self.look(&name),
             Event::Images => self.present.clear(),
+            Event::Pulse(asked) => drop(asked.send(())),
             Event::Probed { agent, result } => {
                 if let Some(found) = self.found.get(&agent) {
                     self.memory.probed(&agent, &found.seen, clock::tick(), result);

@@ -163,6 +163,7 @@ fn compose(speaker: &Speaker, snapshot: &Snapshot, ledger: &Public) -> Report {
         .map(|document| DocumentRef { version: document.get().version, digest: document.digest() });
     Report {
         node: speaker.node.clone(),
+        public_key: speaker.identity.public(),
         counter: 0,
         at_ms: 0,
         boot_id: speaker.boot_id.clone(),

@@ -15,7 +15,7 @@ use skerry_core::ids::AgentName;
 use skerry_runtime::MonitorHandle;
 use skerry_runtime::record::ProcessId;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::readable;
 
@@ -26,6 +26,8 @@ pub enum Event {
     Agent(AgentName),
     /// In the image store.
     Images,
+    /// Somebody wants to know whether the reconciler still works; it answers.
+    Pulse(oneshot::Sender<()>),
     /// A probe came back.
     Probed {
         /// Of which agent.

@@ -12,10 +12,13 @@
 
 pub mod agents;
 pub mod certificates;
+pub mod dice;
 pub mod fleet;
+pub mod machine;
 pub mod measure;
 pub mod mosquitto;
 pub mod node;
+pub mod powercut;
 pub mod process;
 pub mod scratch;
 pub mod signer;
@@ -23,6 +26,7 @@ pub mod site;
 pub mod until;
 
 pub use fleet::Fleet;
+pub use machine::Machine;
 pub use mosquitto::{Access, Mosquitto};
 pub use node::{Node, NodeSetup};
 pub use process::{Background, Output};

@@ -12,7 +12,8 @@ use crate::{broker, demo, init, nodes, output, publish, sign, status, watch};
 const EXAMPLES: &str = "\
 Examples:
   skerry-fleet init --broker mqtt://broker.example:1883
-  skerry-fleet nodes add box-1 3b6a…                 (from 'skerry status' on the node)
+  skerry-fleet nodes pending
+  skerry-fleet nodes approve box-1
   skerry-fleet sign -f agents.yaml --node box-1
   skerry-fleet publish --node box-1 --wait 60s
   skerry-fleet status
@@ -58,6 +59,12 @@ enum Verb {
     Demo(demo::DemoArgs),
 }
 
+/// The grammar of the command line.
+#[cfg(feature = "generate")]
+pub fn grammar() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Reads the command line, does what it says, and returns the exit code.
 pub fn main() -> ExitCode {
     // Ends the process itself on `--help` (0) and on wrong usage (2).
@@ -79,7 +86,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Init(args) => init::init(&dir, &cli.overrides, &args)?,
         Verb::Sign(args) => sign::sign(&open()?, &args)?,
         Verb::Refresh => sign::refresh(&open()?)?,
-        Verb::Nodes(verb) => nodes::nodes(&open()?, &verb)?,
+        Verb::Nodes(verb) => runtime.block_on(nodes::nodes(&open()?, &verb))?,
         Verb::Publish(args) => return runtime.block_on(publish::publish(&open()?, &args)),
         Verb::Status(args) => runtime.block_on(status::status(&open()?, &args))?,
         Verb::Watch => runtime.block_on(watch::watch(&open()?))?,

@@ -34,6 +34,16 @@ pub fn report(node: &str, bytes: &[u8], keys: &BTreeMap<NodeName, PublicKey>) ->
     }
 }
 
+/// The key by which a node that is not known introduces itself: its report names a key, and that key signed
+/// it. Anybody who may publish can say that, so it counts for nothing until the operator approves it.
+pub fn introduction(node: &str, bytes: &[u8]) -> Option<(PublicKey, Report)> {
+    let read = |text: &str| serde_json::from_str::<Report>(text).ok();
+    let claimed = |text: &str| read(text).map(|report| report.public_key);
+    let (text, key) = detached::open_introduction(bytes, claimed).ok()?;
+    let report = read(text.payload()).filter(|report| report.node.as_str() == node)?;
+    Some((key, report))
+}
+
 /// Whether a node is there, if it said so itself: its birth and its last will are signed. The broker
 /// can still play an old one again, so this is a hint, not a fact.
 pub fn online(node: &str, bytes: &[u8], keys: &BTreeMap<NodeName, PublicKey>) -> Option<bool> {

@@ -8,6 +8,9 @@ mod broker;
 mod cli;
 mod demo;
 mod files;
+#[cfg(feature = "generate")]
+#[path = "../../../packaging/generate.rs"]
+mod generate;
 mod init;
 mod judge;
 mod keys;
@@ -25,5 +28,9 @@ mod watch;
 mod workspace;
 
 fn main() -> std::process::ExitCode {
+    #[cfg(feature = "generate")]
+    if let Some(code) = generate::dispatch(std::env::args_os(), cli::grammar()) {
+        return code;
+    }
     cli::main()
 }

@@ -1,19 +1,30 @@
-//! `skerry-fleet nodes`: the public keys by which the nodes' reports are recognised.
+//! `skerry-fleet nodes`: the public keys by which the nodes' reports are recognised, and how a node that
+//! introduces itself at the broker becomes one of the fleet. Nothing is believed before the operator approves it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use skerry_core::ids::NodeName;
+use skerry_core::report::Report;
 use skerry_core::trust::PublicKey;
 
 use crate::files;
+use crate::judge;
+use crate::live::{Kind, Live};
 use crate::output;
+use crate::status::Format;
 use crate::table::table;
 use crate::workspace::Workspace;
 
 /// What is done with the nodes' keys.
 #[derive(Debug, Clone, Subcommand)]
 pub enum NodesVerb {
+    /// Show the nodes that introduce themselves at the broker and are not approved
+    Pending(PendingArgs),
+    /// Keep the key by which a node introduces itself, and so take it into the fleet
+    Approve(ApproveArgs),
     /// Keep the public key of a node; 'skerry status' on the node shows it
     Add(AddArgs),
     /// List the nodes whose keys are kept
@@ -33,6 +44,44 @@ pub struct AddArgs {
     replace: bool,
 }
 
+/// How the pending nodes are shown.
+#[derive(Debug, Clone, Args)]
+pub struct PendingArgs {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
+    #[arg(value_name = "table|json")]
+    format: Format,
+}
+
+/// Which node is approved.
+#[derive(Debug, Clone, Args)]
+pub struct ApproveArgs {
+    /// The node's name
+    name: NodeName,
+    /// Approve it only with this key, or one whose id begins so (as the node's console shows it)
+    #[arg(long, value_name = "KEY|ID")]
+    key: Option<String>,
+    /// Replace another key that is kept for this node
+    #[arg(long)]
+    replace: bool,
+}
+
+/// A node that is not approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pending {
+    /// What it calls itself.
+    pub node: String,
+    /// The id of the key that signed its report.
+    pub key_id: String,
+    /// The key.
+    pub public_key: String,
+    /// Its processor and kernel, as it says.
+    pub machine: String,
+    /// Whether another key is kept for that name.
+    pub replaces: bool,
+}
+
 /// Why a key was not kept.
 #[derive(Debug, thiserror::Error)]
 pub enum NodesRefusal {
@@ -44,11 +93,48 @@ pub enum NodesRefusal {
         /// The id of the key that is kept.
         kept: String,
     },
+    /// Nobody of that name introduces itself.
+    #[error(
+        "no report of a node '{name}' that names its own key is at the broker; see: skerry-fleet nodes pending"
+    )]
+    Silent {
+        /// The node.
+        name: NodeName,
+    },
+    /// It has another key than the operator expects.
+    #[error(
+        "node '{name}' introduces itself with key {found}, not {expected}: do not approve it before you know why"
+    )]
+    Unexpected {
+        /// The node.
+        name: NodeName,
+        /// The key it has.
+        found: String,
+        /// What was asked for.
+        expected: String,
+    },
 }
 
 /// Carries out a verb on the nodes' keys.
-pub fn nodes(workspace: &Workspace, verb: &NodesVerb) -> anyhow::Result<()> {
+pub async fn nodes(workspace: &Workspace, verb: &NodesVerb) -> anyhow::Result<()> {
     match verb {
+        NodesVerb::Pending(args) => {
+            let pending = pending(&introductions(workspace, None).await?, &workspace.nodes()?);
+            match args.format {
+                Format::Json => output::json(&pending),
+                Format::Table => output::line(&text(&pending)),
+            }
+        }
+        NodesVerb::Approve(args) => {
+            let heard = introductions(workspace, Some(&args.name)).await?;
+            let key = choose(&heard, &args.name, args.key.as_deref())?;
+            add(workspace, &args.name, key, args.replace)?;
+            output::line(&format!(
+                "node '{}' is approved, with key {}",
+                args.name,
+                key.id().short()
+            ))
+        }
         NodesVerb::Add(args) => {
             let key = read_key(&args.key)?;
             add(workspace, &args.name, key, args.replace)?;
@@ -62,6 +148,68 @@ pub fn nodes(workspace: &Workspace, verb: &NodesVerb) -> anyhow::Result<()> {
                 .collect();
             output::line(&table(&["NODE", "KEY ID", "PUBLIC KEY"], &rows))
         }
+    }
+}
+
+/// Who introduces itself at the broker, and with what.
+async fn introductions(
+    workspace: &Workspace,
+    node: Option<&NodeName>,
+) -> anyhow::Result<Vec<(PublicKey, Report)>> {
+    let mut live = Live::open(workspace.broker(), node.map(NodeName::as_str)).await?;
+    let said = live.settle().await?;
+    live.close().await;
+    let reports = said.iter().filter(|said| said.kind == Kind::Report);
+    Ok(reports.filter_map(|said| judge::introduction(&said.node, &said.payload)).collect())
+}
+
+/// Those whose key is not kept, by name.
+fn pending(heard: &[(PublicKey, Report)], keys: &BTreeMap<NodeName, PublicKey>) -> Vec<Pending> {
+    let unknown = heard.iter().filter(|(key, report)| keys.get(&report.node) != Some(key));
+    let mut pending: Vec<_> = unknown
+        .map(|(key, report)| Pending {
+            node: report.node.to_string(),
+            key_id: key.id().short(),
+            public_key: key.to_hex(),
+            machine: format!("{} {}", report.host.arch, report.host.kernel),
+            replaces: keys.contains_key(&report.node),
+        })
+        .collect();
+    pending.sort_by(|one, other| one.node.cmp(&other.node));
+    pending
+}
+
+fn text(pending: &[Pending]) -> String {
+    let rows: Vec<_> = pending
+        .iter()
+        .map(|node| {
+            let note = if node.replaces { "another key is kept for this name" } else { "" };
+            let shown = [&node.node, &node.key_id, &node.machine];
+            shown.into_iter().cloned().chain([note.to_owned()]).collect()
+        })
+        .collect();
+    table(&["NODE", "KEY ID", "MACHINE", "NOTE"], &rows)
+}
+
+/// The key to keep, if it is the expected one.
+fn choose(
+    heard: &[(PublicKey, Report)],
+    name: &NodeName,
+    expected: Option<&str>,
+) -> Result<PublicKey, NodesRefusal> {
+    let found = heard.iter().find(|(_, report)| report.node == *name);
+    let (key, _) = found.ok_or_else(|| NodesRefusal::Silent { name: name.clone() })?;
+    let fits = |expected: &str| {
+        key.to_hex() == expected
+            || (!expected.is_empty() && key.id().as_str().starts_with(expected))
+    };
+    match expected.map(str::trim) {
+        Some(expected) if !fits(expected) => Err(NodesRefusal::Unexpected {
+            name: name.clone(),
+            found: key.id().short(),
+            expected: expected.to_owned(),
+        }),
+        _ => Ok(*key),
     }
 }
 
@@ -87,3 +235,6 @@ fn read_key(text: &str) -> anyhow::Result<PublicKey> {
     }
     Ok(PublicKey::from_hex(text.trim())?)
 }
+
+#[cfg(test)]
+mod tests;

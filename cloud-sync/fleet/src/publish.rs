@@ -73,7 +73,7 @@ pub async fn publish(workspace: &Workspace, args: &PublishArgs) -> anyhow::Resul
     let Some(key) = workspace.nodes()?.get(node).copied() else {
         bail!(
             "--wait needs the public key of node '{node}', to recognise its report; \
-             do: skerry-fleet nodes add {node} KEY"
+             do: skerry-fleet nodes approve {node}"
         );
     };
     let wanted = Wanted {

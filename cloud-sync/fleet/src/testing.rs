@@ -39,10 +39,11 @@ impl Node {
     }
 }
 
-/// A report without anything in it.
+/// A report without anything in it, of a node with key 1.
 pub fn report(node: &NodeName) -> Report {
     Report {
         node: node.clone(),
+        public_key: PublicKey::of(&SigningKey::from_bytes(&[1; 32])),
         counter: 1,
         at_ms: 1_000_000,
         boot_id: "boot".to_owned(),

@@ -101,7 +101,7 @@ impl Seen {
                 return lines;
             }
             Judged::UnknownKey => {
-                format!("{name} reports with an unknown key; do: skerry-fleet nodes add {name} KEY")
+                format!("{name} is not approved; do: skerry-fleet nodes approve {name}")
             }
             Judged::Bad(why) => format!("a report of {name} is not trusted: {why}"),
         };

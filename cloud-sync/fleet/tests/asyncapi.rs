@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use skerry_core::bundle::{Address, Bundle, FORMAT};
 use skerry_core::report::{Host, Presence, REFUSED_MAX, Report};
+use skerry_core::trust::PublicKey;
 use skerry_core::trust::detached::seal;
 use skerry_core::trust::sign::{SignedRelease, SigningKey};
 use skerry_sync::{Topic, Up};
@@ -49,6 +50,7 @@ fn messages_are_as_described() {
     let node: skerry_core::ids::NodeName = "n".parse().unwrap();
     let report = Report {
         node: node.clone(),
+        public_key: PublicKey::of(&SigningKey::from_bytes(&[1; 32])),
         counter: 1,
         at_ms: 0,
         boot_id: String::new(),

@@ -95,8 +95,10 @@ impl Node {
         let address = config.address().unwrap();
         client.subscribe(node_filters(&address, &[])).await.unwrap();
         let root = std::fs::read_to_string(fleet.path("fleet/root.json")).unwrap();
+        let key = SigningKey::from_bytes(&[9; 32]);
         let report = Report {
             node: name.parse().unwrap(),
+            public_key: PublicKey::of(&key),
             counter: 0,
             at_ms: jiff::Timestamp::now().as_millisecond(),
             boot_id: "boot".to_owned(),
@@ -106,7 +108,6 @@ impl Node {
             clashes: Vec::new(),
             host: Host::default(),
         };
-        let key = SigningKey::from_bytes(&[9; 32]);
         Self { client, messages, address, key, trust: TrustStore::new(root), report }
     }
 

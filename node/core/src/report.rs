@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AgentName, Digest, NodeName};
 use crate::plan::Status;
+use crate::trust::PublicKey;
 
 /// The most refusals that are kept and told.
 pub const REFUSED_MAX: usize = 8;
@@ -19,6 +20,9 @@ pub const REFUSED_MAX: usize = 8;
 pub struct Report {
     /// Who speaks.
     pub node: NodeName,
+    /// The key that signs it. Proof of nothing by itself: an operator who approves it makes the node one of the
+    /// fleet's.
+    pub public_key: PublicKey,
     /// Grows with every report of this node, over restarts too, so that a replay is seen.
     pub counter: u64,
     /// When, in milliseconds since 1970 by the node's own clock, which may be wrong.

@@ -15,10 +15,12 @@ use rustix::process::{Pid, Signal, kill_process};
 mod devices;
 mod kernel;
 mod limits;
+mod place;
 mod stats;
 
 pub use devices::DeviceError;
 pub use kernel::{Controller, Kernel, Version};
+pub use place::{Place, try_place};
 pub use stats::Stats;
 
 use crate::launch::Limits;

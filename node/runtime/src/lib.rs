@@ -13,6 +13,7 @@ pub mod control;
 pub mod exec;
 pub mod launch;
 pub mod monitor;
+pub mod needs;
 pub mod observe;
 pub mod record;
 pub mod spawn;

@@ -27,6 +27,7 @@ use rustix::process::{Pid, WaitOptions, set_child_subreaper, setsid, wait};
 mod build;
 mod complaints;
 mod log;
+mod service;
 mod waiting;
 
 use crate::cgroup::{CgroupError, Group, Kernel};
@@ -152,6 +153,10 @@ fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
     container.await_program(deadline)?;
     state.started = true;
     record::write(run_dir, record::STATE, &state)?;
+    // Only now: moving a process is slow, and the agent should not wait for it.
+    if let Err(error) = service::leave_group(&launch.cgroup) {
+        eprintln!("cannot leave the service's control group: {}", failure::sentence(&error));
+    }
     become_wait_role(run_dir, lock, container)
 }
 

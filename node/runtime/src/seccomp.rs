@@ -74,6 +74,7 @@ fn target() -> Result<(usize, u32), SeccompError> {
         "x86_64" => Ok((1, 0xC000_003E)),
         "aarch64" => Ok((2, 0xC000_00B7)),
         "riscv64" => Ok((3, 0xC000_00F3)),
+        "arm" => Ok((4, 0x4000_0028)),
         arch => Err(SeccompError::Architecture { arch }),
     }
 }

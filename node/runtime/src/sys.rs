@@ -20,9 +20,7 @@ pub enum Forked {
 /// a process, which is slow.
 #[allow(unsafe_code)]
 pub fn fork(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
-    // SAFETY: all fields are plain numbers, for which zero is valid.
-    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.exit_signal = libc::SIGCHLD as u64;
+    let mut args = CloneArgs { exit_signal: libc::SIGCHLD as u64, ..CloneArgs::default() };
     if let Some(fd) = cgroup {
         args.flags = CLONE_INTO_CGROUP;
         args.cgroup = fd.as_raw_fd() as u64;
@@ -35,6 +33,23 @@ pub fn fork(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
         0 => Ok(Forked::Child),
         pid => Ok(Forked::Parent(i32::try_from(pid).map_err(io::Error::other)?)),
     }
+}
+
+/// The kernel's `struct clone_args` (clone3(2)), which libc has not for every target.
+#[derive(Default)]
+#[repr(C)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
 }
 
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
@@ -131,10 +146,33 @@ pub fn adopt(fd: std::os::fd::RawFd) -> OwnedFd {
 }
 
 /// Gives the calling process a mount namespace of its own.
-#[allow(unsafe_code)]
 pub fn unshare_mounts() -> io::Result<()> {
+    unshare(rustix::thread::UnshareFlags::NEWNS)
+}
+
+/// Gives the calling process namespaces of its own.
+#[allow(unsafe_code)]
+pub fn unshare(namespaces: rustix::thread::UnshareFlags) -> io::Result<()> {
     // SAFETY: the process has one thread and shares no file system state with another.
-    Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?)
+    Ok(unsafe { rustix::thread::unshare_unsafe(namespaces) }?)
+}
+
+/// Makes a mount that is not attached yet take no devices and no set-user-id programs.
+#[allow(unsafe_code)]
+pub fn restrict_mount(mount: BorrowedFd<'_>) -> io::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    let (fd, here) = (mount.as_raw_fd(), c"".as_ptr());
+    let (flags, size) = (libc::AT_EMPTY_PATH, size_of::<libc::mount_attr>());
+    // SAFETY: the structure and the empty path outlive the call, which only reads them.
+    let done = unsafe {
+        libc::syscall(libc::SYS_mount_setattr, fd, here, flags, &raw const attributes, size)
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The part of the kernel's `bpf_attr` that loads a program; the rest is zero.

@@ -36,6 +36,9 @@ fn every_verb_is_understood() {
         "skerry image pack dir --entrypoint /a --cmd [\"b\"] -e A=b -o out.tar --name a",
         "skerry status --format json --socket /s",
         "skerry --socket /s version",
+        "skerry check --config a.toml --network -q --format json",
+        "skerry check cgroup-memory clock",
+        "skerry check --list",
     ] {
         assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
     }

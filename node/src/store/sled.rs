@@ -67,6 +67,17 @@ impl SledStore {
         Self::rebuild(folder, &database, best, &trouble)
     }
 
+    /// Opens and closes a store that is there, and says what [`SledStore::open`] would have to repair.
+    ///
+    /// # Errors
+    /// It cannot be opened, or another process has it open.
+    pub fn inspect(folder: &Path) -> Result<Option<String>, StoreError> {
+        let found = generation(&Self::open_database(&folder.join("sled"))?)?;
+        let kept = export::newest(folder).map_or(0, |export| export.generation);
+        let behind = format!("generation {found} found where the export has {kept}");
+        Ok((found < kept).then_some(behind))
+    }
+
     fn with(db: ::sled::Db, folder: &Path, generation: u64) -> Self {
         Self { db, folder: folder.to_owned(), generation: Mutex::new(generation) }
     }

@@ -30,6 +30,17 @@ fn a_report_that_was_moved_to_another_topic_is_not_taken() {
 }
 
 #[test]
+fn an_introduction_names_the_key_that_signed_it_and_the_node_it_came_from() {
+    let (node, other) = (Node::new("box-1", 1), Node::new("box-1", 2));
+    let bytes = node.seal(&about(&node.name));
+    assert_eq!(introduction("box-1", &bytes).map(|(key, _)| key), Some(node.public()));
+    assert_eq!(introduction("box-2", &bytes), None, "moved to another topic");
+    let borrowed = other.seal(&about(&node.name));
+    assert_eq!(introduction("box-1", &borrowed), None, "another's key");
+    assert_eq!(introduction("box-1", b"junk"), None);
+}
+
+#[test]
 fn presence_is_believed_only_when_signed() {
     let (node, other) = (Node::new("box-1", 1), Node::new("box-1", 2));
     let keys = BTreeMap::from([(node.name.clone(), node.public())]);

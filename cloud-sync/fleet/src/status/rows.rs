@@ -92,7 +92,7 @@ fn heard(said: &Said, keys: &BTreeMap<NodeName, PublicKey>, now_ms: i64) -> Row 
         Judged::Signed(report) => return signed(*report, now_ms),
         Judged::UnknownKey => (
             Signature::UnknownKey,
-            format!("its report is not trusted; do: skerry-fleet nodes add {} KEY", said.node),
+            format!("it is not approved; do: skerry-fleet nodes approve {}", said.node),
         ),
         Judged::Bad(why) => (Signature::Bad, format!("its report is not trusted: {why}")),
     };

@@ -39,6 +39,9 @@ pub enum DetachedError {
         /// The key named.
         found: KeyId,
     },
+    /// It names no key to check it with.
+    #[error("the text does not say which key signed it")]
+    Nameless,
     /// The signature does not fit.
     #[error("the signature of key {key} does not fit the text")]
     Signature {
@@ -103,6 +106,22 @@ pub fn open(bytes: &[u8], key: &PublicKey) -> Result<VerifiedText, DetachedError
         return Err(DetachedError::Signature { key: expected });
     }
     Ok(VerifiedText { payload: payload.into_owned(), signed_by: expected })
+}
+
+/// The text and the key, of one that introduces itself: `claimed` reads from the unproven text which key it says
+/// it was signed with. It proves that the writer holds that key, and nothing of who that is.
+///
+/// # Errors
+/// As [`open`]; also when the text names no key.
+pub fn open_introduction(
+    bytes: &[u8],
+    claimed: impl FnOnce(&str) -> Option<PublicKey>,
+) -> Result<(VerifiedText, PublicKey), DetachedError> {
+    check_size(bytes)?;
+    let envelope: Envelope<'_> =
+        serde_json::from_slice(bytes).map_err(|source| DetachedError::Malformed { source })?;
+    let key = claimed(&envelope.payload).ok_or(DetachedError::Nameless)?;
+    Ok((open(bytes, &key)?, key))
 }
 
 fn message(payload: &str) -> Vec<u8> {

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroup::{CgroupError, Group};
 use crate::launch::Launch;
+use crate::monitor::service;
 use crate::program::{self, ProgramError};
 use crate::rootfs::{self, RootfsError};
 use crate::seccomp::{Filter, SeccompError};
@@ -132,6 +133,7 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     if must_join {
         group.join()?;
     }
+    leave_service(job.launch, must_join);
     // libcontainer leaves the groups of the caller to an agent that names none.
     nix::unistd::setgroups(&[]).map_err(system("leave the groups of root"))?;
     sys::unshare_mounts().map_err(system("take a mount namespace"))?;
@@ -162,6 +164,15 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     let init = container.pid().ok_or(BuildError::NoProcess)?.as_raw();
     raise_loopback(init)?;
     Ok(init)
+}
+
+/// An agent runs the better for this, and no worse than before without it. On version 2 this process
+/// is in the agent's own group already.
+fn leave_service(launch: &Launch, in_its_group: bool) {
+    let left = if in_its_group { service::leave_group(&launch.cgroup) } else { Ok(()) };
+    for error in [left, service::leave_shelter()].into_iter().filter_map(Result::err) {
+        eprintln!("cannot leave the node's service: {}", failure::sentence(&error));
+    }
 }
 
 /// libcontainer leaves `lo` down.

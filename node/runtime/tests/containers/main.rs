@@ -6,4 +6,5 @@ mod control;
 mod life;
 mod limits;
 mod logs;
+mod needs;
 mod rig;

@@ -53,7 +53,7 @@ fn nothing_of_an_unsigned_report_is_shown() {
     );
     assert!(rows.iter().all(|row| row.agents.is_empty() && row.refused.is_empty()));
     let note = rows[1].note.as_deref().unwrap();
-    assert!(note.contains("skerry-fleet nodes add box-2"), "{note}");
+    assert!(note.contains("skerry-fleet nodes approve box-2"), "{note}");
 }
 
 #[test]

@@ -31,6 +31,18 @@ fn a_signature_over_the_bare_text_is_none() {
 }
 
 #[test]
+fn an_introduction_opens_with_the_key_it_names_if_that_key_signed_it() {
+    let named = |seed| move |_: &str| Some(PublicKey::of(&key(seed)));
+    let sealed = seal(&key(1), "I am box-17").unwrap();
+    let (text, public) = open_introduction(&sealed, named(1)).unwrap();
+    assert_eq!((text.payload(), public), ("I am box-17", PublicKey::of(&key(1))));
+    let borrowed = open_introduction(&sealed, named(2));
+    assert!(matches!(borrowed, Err(DetachedError::OtherKey { .. })));
+    let nameless = open_introduction(&sealed, |_| None);
+    assert!(matches!(nameless, Err(DetachedError::Nameless)));
+}
+
+#[test]
 fn too_much_is_neither_sealed_nor_opened() {
     let sealed = seal(&key(1), &"x".repeat(ENVELOPE_MAX));
     assert!(matches!(sealed, Err(DetachedError::TooLarge { .. })));
