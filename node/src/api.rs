@@ -16,9 +16,11 @@
 //! Every error is an [`ApiError`] with a fitting HTTP status.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use skerry_core::agent::{AgentSpec, Limits};
+use skerry_core::document::Configs;
 use skerry_core::ids::{AgentName, Digest};
 use skerry_core::plan::Status;
 
@@ -44,10 +46,10 @@ pub struct AgentDetail {
     pub status: Status,
     /// The spec that is wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub desired: Option<AgentSpec>,
+    pub desired: Option<Arc<AgentSpec>>,
     /// The spec of what runs or ran last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub running: Option<AgentSpec>,
+    pub running: Option<Arc<AgentSpec>>,
     /// The limits as read back from the kernel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits_in_force: Option<Limits>,
@@ -71,6 +73,9 @@ pub struct AgentDetail {
 pub struct Apply {
     /// Each replaces the local agent of the same name.
     pub agents: Vec<AgentSpec>,
+    /// Configs that they read; each replaces the one of the same name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub configs: Configs,
     /// Local agents that are not among them are removed.
     #[serde(default)]
     pub prune: bool,

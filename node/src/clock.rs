@@ -21,6 +21,14 @@ pub fn wall_ms() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
+/// The boot in which [`tick`] counts.
+///
+/// # Errors
+/// The kernel does not say.
+pub fn boot() -> std::io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
 /// The time by which signatures are judged.
 pub fn for_trust() -> Clock {
     Clock { now: Timestamp::now(), floor: floor() }

@@ -4,11 +4,14 @@
 //! the default. Unknown keys are refused, except in `[device]`, which is for the init of a flashed
 //! device. It reads files and decides nothing about agents; next: [`crate::node`].
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use skerry_core::ids::{GroupName, NodeName};
-use skerry_core::units::Memory;
+use skerry_core::admit::{Budget, Profile};
+use skerry_core::agent::Tier;
+use skerry_core::ids::{GroupName, NodeName, TierName};
+use skerry_core::units::{Cpu, Memory};
 use toml::{Table, Value};
 
 /// Where the configuration is looked for when no file is named.
@@ -48,6 +51,16 @@ pub struct Config {
     /// How much of each agent's output is kept.
     #[serde(default)]
     pub log: Log,
+    /// What all requests of agents together may take; the machine's memory and processors, less a
+    /// reserve for the system, by default.
+    #[serde(default)]
+    pub budget: BudgetConfig,
+    /// Sizes that an agent may name in `resources.tier`.
+    #[serde(default)]
+    pub tiers: BTreeMap<TierName, Tier>,
+    /// What agents may be allowed.
+    #[serde(default)]
+    pub policy: Policy,
     /// What a flashed device's init reads from the same file; nothing to the node.
     #[serde(default, rename = "device")]
     _device: Option<Table>,
@@ -60,6 +73,27 @@ pub struct Trust {
     /// The first root, as `skerry-fleet init` makes it. Without one no document is accepted.
     #[serde(default)]
     pub root: Option<PathBuf>,
+}
+
+/// What all requests of agents together may take.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetConfig {
+    /// Memory.
+    #[serde(default)]
+    pub memory: Option<Memory>,
+    /// Processor time.
+    #[serde(default)]
+    pub cpu: Option<Cpu>,
+}
+
+/// What agents may be allowed.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Whether an agent may be privileged, which is as strong as root on the host.
+    #[serde(default)]
+    pub privileged: bool,
 }
 
 /// What may be asked for on the node itself.
@@ -224,6 +258,9 @@ impl Config {
             broker: None,
             local: Local::default(),
             log: Log::default(),
+            budget: BudgetConfig::default(),
+            tiers: BTreeMap::new(),
+            policy: Policy::default(),
             _device: None,
         }
     }
@@ -234,6 +271,25 @@ impl Config {
     /// It is not a DNS label.
     pub fn node_name(&self) -> Result<NodeName, ConfigError> {
         Ok(self.node.parse()?)
+    }
+
+    /// What this node gives and allows, on a machine of so much memory and so many processors.
+    pub fn profile(&self, memory: Memory, cpus: u32) -> Profile {
+        // The system gets an eighth, 32 MiB at least.
+        let reserve = (memory.0 / 8).max(32 << 20);
+        let own = Budget {
+            memory: Some(Memory(memory.0.saturating_sub(reserve))),
+            cpu: Some(Cpu { millis: cpus.saturating_mul(1000) }),
+        };
+        Profile {
+            budget: Budget {
+                memory: self.budget.memory.or(own.memory),
+                cpu: self.budget.cpu.or(own.cpu),
+            },
+            tiers: self.tiers.clone(),
+            privileged: self.policy.privileged,
+            cpus,
+        }
     }
 
     /// Where the local API listens.

@@ -7,10 +7,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use skerry_core::agent::{AgentSpec, Limits};
-use skerry_core::desired::DesiredAgent;
+use serde_json::value::RawValue;
+use skerry_core::agent::{AgentSpec, EnvValue, Limits};
+use skerry_core::desired::{DesiredAgent, plain_instance};
 use skerry_core::ids::{AgentName, Digest};
 use skerry_core::observed::{Exit, ObservedAgent, Phase};
 use skerry_core::time::Tick;
@@ -23,6 +25,10 @@ use crate::config::Config;
 
 const AGENT: &str = "agent.json";
 const AGENT_MAX: u64 = 1 << 20;
+/// The format of [`AGENT`] that this version writes.
+const AGENT_FORMAT: u32 = 2;
+/// So many restarts by hand are recognised in a record of the first format.
+const OLD_GENERATIONS: u64 = 64;
 /// The clock ticks in which the kernel gives the start of a process.
 const TICKS_PER_SECOND: u64 = 100;
 /// Where programs are looked for when an image sets no PATH, as in Docker.
@@ -61,8 +67,15 @@ pub enum ContainerError {
 /// What is written beside the runtime's records.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct AgentFile {
+    /// 1, and not written, up to version 0.1: then the instance was the digest of the whole spec.
+    #[serde(default = "first_format")]
+    format: u32,
     instance: Digest,
     spec: AgentSpec,
+}
+
+fn first_format() -> u32 {
+    1
 }
 
 /// One agent as found.
@@ -149,7 +162,7 @@ impl Containers {
             }
             Err(error) => (Phase::Failed { message: error.to_string() }, None),
         };
-        let seen = ObservedAgent { instance: file.instance, spec: file.spec, phase };
+        let seen = ObservedAgent { instance: file.instance, spec: Arc::new(file.spec), phase };
         Some(Found { seen, state })
     }
 
@@ -165,13 +178,19 @@ impl Containers {
         let run_dir = self.run_dir(&wanted.spec.name);
         let launch = self.launch(wanted, image)?;
         fs::create_dir_all(&run_dir).map_err(io("create", &run_dir))?;
-        let file = AgentFile { instance: wanted.instance, spec: wanted.spec.clone() };
-        // Names, numbers and lists always serialise.
-        let content = serde_json::to_vec(&file).unwrap_or_default();
-        let (path, aside) = (run_dir.join(AGENT), run_dir.join(".agent.json.new"));
-        fs::write(&aside, content).map_err(io("write", &aside))?;
-        fs::rename(&aside, &path).map_err(io("rename", &aside))?;
+        write_agent(&run_dir, wanted)?;
         Ok(skerry_runtime::spawn(Path::new("/proc/self/exe"), &run_dir, &launch)?)
+    }
+
+    /// Gives a running agent what can be changed without a restart: its limits in the kernel, and the
+    /// rest in its record.
+    ///
+    /// # Errors
+    /// The kernel refuses a limit; the record then stays as it was.
+    pub fn adjust(&self, wanted: &DesiredAgent) -> Result<(), ContainerError> {
+        let run_dir = self.run_dir(&wanted.spec.name);
+        skerry_runtime::set_limits(&run_dir, &runtime_limits(&wanted.spec))?;
+        write_agent(&run_dir, wanted)
     }
 
     /// Asks an agent's program to end.
@@ -239,7 +258,6 @@ impl Containers {
     ) -> Result<Launch, ContainerError> {
         let (spec, name) = (&wanted.spec, wanted.spec.name.as_str());
         let workdir = spec.workdir.clone().or_else(|| image.config.working_dir.clone());
-        let limits = &spec.resources.limits;
         Ok(Launch {
             format: FORMAT,
             agent: name.to_owned(),
@@ -250,11 +268,7 @@ impl Containers {
             cwd: workdir.map_or_else(|| PathBuf::from("/"), PathBuf::from),
             user: user(image.config.user.as_deref())?,
             hostname: name.to_owned(),
-            limits: skerry_runtime::Limits {
-                memory_bytes: limits.memory.map(|m| m.0),
-                cpu_millis: limits.cpu.map(|c| c.millis),
-                pids: limits.pids,
-            },
+            limits: runtime_limits(spec),
             cgroup: self.cgroup.join(name),
             log: LogPolicy {
                 dir: self.log_dir(&spec.name),
@@ -275,7 +289,30 @@ pub fn limits_in_force(state: &State) -> Limits {
         memory: state.limits.memory_bytes.map(Memory),
         cpu: state.limits.cpu_millis.map(|millis| Cpu { millis }),
         pids: state.limits.pids,
+        ..Limits::default()
     }
+}
+
+fn runtime_limits(spec: &AgentSpec) -> skerry_runtime::Limits {
+    let limits = &spec.resources.limits;
+    skerry_runtime::Limits {
+        memory_bytes: limits.memory.map(|m| m.0),
+        cpu_millis: limits.cpu.map(|c| c.millis),
+        pids: limits.pids,
+    }
+}
+
+fn write_agent(run_dir: &Path, wanted: &DesiredAgent) -> Result<(), ContainerError> {
+    let file = AgentFile {
+        format: AGENT_FORMAT,
+        instance: wanted.instance,
+        spec: AgentSpec::clone(&wanted.spec),
+    };
+    // Names, numbers and lists always serialise.
+    let content = serde_json::to_vec(&file).unwrap_or_default();
+    let (path, aside) = (run_dir.join(AGENT), run_dir.join(".agent.json.new"));
+    fs::write(&aside, content).map_err(io("write", &aside))?;
+    fs::rename(&aside, &path).map_err(io("rename", &aside))
 }
 
 /// Command and arguments as Kubernetes combines them with an image's entrypoint and cmd.
@@ -292,7 +329,10 @@ fn environment(spec: &AgentSpec, image: &ImageConfig) -> Vec<String> {
     let mut variables: BTreeMap<&str, &str> = BTreeMap::new();
     variables.extend(PATH.split_once('='));
     variables.extend(image.env.iter().filter_map(|entry| entry.split_once('=')));
-    variables.extend(spec.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    variables.extend(spec.env.iter().filter_map(|(name, value)| match value {
+        EnvValue::Text(text) => Some((name.as_str(), text.as_str())),
+        EnvValue::From(_) => None,
+    }));
     variables.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
@@ -326,7 +366,31 @@ fn read_agent(run_dir: &Path) -> Option<AgentFile> {
     let mut content = Vec::new();
     let file = fs::File::open(run_dir.join(AGENT)).ok()?;
     file.take(AGENT_MAX).read_to_end(&mut content).ok()?;
-    serde_json::from_slice(&content).ok()
+    let file: AgentFile = serde_json::from_slice(&content).ok()?;
+    Some(if file.format == 1 { upgrade(file, &content) } else { file })
+}
+
+/// In the first format an instance was the digest of the whole spec as it was written. What runs
+/// since then is recognised, and left alone.
+fn upgrade(file: AgentFile, content: &[u8]) -> AgentFile {
+    #[derive(Deserialize)]
+    struct AsWritten<'a> {
+        #[serde(borrow)]
+        spec: &'a RawValue,
+    }
+    let Ok(AsWritten { spec }) = serde_json::from_slice(content) else { return file };
+    let whole = Digest::of(spec.get().as_bytes());
+    let was = |generation: &u64| match generation {
+        0 => whole == file.instance,
+        count => Digest::of(format!("{whole}#{count}").as_bytes()) == file.instance,
+    };
+    match (0..=OLD_GENERATIONS).find(was) {
+        Some(generation) => {
+            let instance = plain_instance(&file.spec, generation);
+            AgentFile { format: AGENT_FORMAT, instance, ..file }
+        }
+        None => file,
+    }
 }
 
 fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ContainerError {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use skerry_core::accept::{self, Ledger as Record, Verdict};
+use skerry_core::admit;
 use skerry_core::bundle::{Outcome, verify};
 use skerry_core::ids::Digest;
 use skerry_core::report::{REFUSED_MAX, RefusedDocument};
@@ -54,6 +55,9 @@ pub fn take(ledger: &mut Ledger, bytes: &[u8]) -> Result<Fate, LedgerError> {
     };
     match accept::judge(ledger.document.as_deref(), &verified) {
         Ok(Verdict::Next(accepted)) => {
+            if let Err(why) = admit::check(&accepted.get().agents, [], &ledger.profile) {
+                return refuse(ledger, received, why.to_string(), learned);
+            }
             let fate =
                 Fate::Accepted { version: accepted.get().version, digest: accepted.digest() };
             commit(ledger, *accepted, &verified, learned)?;

@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use skerry_core::accept::{Accepted, Ledger as Record, Refusal};
+use skerry_core::admit::{AdmitError, Profile};
 use skerry_core::agent::SpecError;
 use skerry_core::bundle::Audience;
-use skerry_core::desired::{Desired, LocalWish};
-use skerry_core::document::Document;
-use skerry_core::ids::AgentName;
+use skerry_core::desired::{Desired, LocalWish, Wishes};
+use skerry_core::document::{Configs, Document};
+use skerry_core::ids::{AgentName, DataKey, DataName};
 use skerry_core::report::RefusedDocument;
 use skerry_core::trust::TrustStore;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -41,6 +42,12 @@ pub enum LedgerError {
     /// The specs cannot be followed.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// They do not fit into this node.
+    #[error(transparent)]
+    Admit(#[from] AdmitError),
+    /// Nobody made it here.
+    #[error("config '{0}' is not known on this node; see: skerry config ls")]
+    UnknownConfig(DataName),
     /// Local wishes are switched off.
     #[error(
         "local agents are switched off on this node; set local.wishes = true in its configuration, or use the fleet"
@@ -73,6 +80,12 @@ pub enum Request {
     Apply(Apply, oneshot::Sender<Result<Applied, LedgerError>>),
     /// Somebody wants to know whether the ledger still works.
     Pulse(oneshot::Sender<Result<(), LedgerError>>),
+    /// Somebody on the node sets a config, or removes it.
+    Config(
+        DataName,
+        Option<BTreeMap<DataKey, String>>,
+        oneshot::Sender<Result<Applied, LedgerError>>,
+    ),
     /// Somebody on the node changes one agent.
     Change(AgentName, Verb, oneshot::Sender<Result<Applied, LedgerError>>),
 }
@@ -99,6 +112,8 @@ pub struct Public {
     pub document: Option<Arc<Accepted<Document>>>,
     /// The last refusals.
     pub refused: Vec<RefusedDocument>,
+    /// The configs of local agents.
+    pub configs: Arc<Configs>,
 }
 
 /// The ledger's own state; all of it is in the store too.
@@ -108,7 +123,9 @@ pub struct Ledger {
     pub(crate) trust: Option<TrustStore>,
     pub(crate) document: Option<Arc<Accepted<Document>>>,
     pub(crate) refused: Vec<RefusedDocument>,
+    pub(crate) profile: Profile,
     local: BTreeMap<AgentName, LocalWish>,
+    local_configs: Configs,
     local_allowed: bool,
     public: watch::Sender<Public>,
 }
@@ -124,6 +141,7 @@ impl Ledger {
         audience: Audience,
         root: Option<String>,
         local_allowed: bool,
+        profile: Profile,
     ) -> Result<(Self, watch::Receiver<Public>), LedgerError> {
         let trust = row(&*store, Space::Trust, "trust")?.or_else(|| root.map(TrustStore::new));
         let record: Option<Record> = row(&*store, Space::Document, "document")?;
@@ -135,9 +153,29 @@ impl Ledger {
                 serde_json::from_slice(&value).map_err(|e| LedgerError::Row("local", e))?;
             local.insert(wish.spec.name.clone(), wish);
         }
+        let mut local_configs = Configs::new();
+        for (key, value) in store.scan(Space::Config)? {
+            let name = String::from_utf8_lossy(&key).parse();
+            let values = serde_json::from_slice(&value);
+            let values = values.map_err(|e| LedgerError::Row("config", e))?;
+            // What was written had a name.
+            if let Ok(name) = name {
+                local_configs.insert(name, values);
+            }
+        }
         let (public, seen) = watch::channel(Public::default());
-        let ledger =
-            Self { store, audience, trust, document, refused, local, local_allowed, public };
+        let ledger = Self {
+            store,
+            audience,
+            trust,
+            document,
+            refused,
+            profile,
+            local,
+            local_configs,
+            local_allowed,
+            public,
+        };
         ledger.publish();
         Ok((ledger, seen))
     }
@@ -151,6 +189,9 @@ impl Ledger {
                 }
                 Request::Apply(apply, done) => drop(done.send(self.apply(apply))),
                 Request::Pulse(done) => drop(done.send(Ok(()))),
+                Request::Config(name, values, done) => {
+                    drop(done.send(self.configure(name, values)));
+                }
                 Request::Change(name, verb, done) => drop(done.send(self.change(&name, verb))),
             }
         }
@@ -164,9 +205,15 @@ impl Ledger {
     /// Tells everybody what is desired now.
     pub(crate) fn publish(&self) {
         let wishes: Vec<_> = self.local.values().cloned().collect();
-        let desired = Arc::new(Desired::merge(self.document.as_deref(), &wishes));
+        let wishes = Wishes {
+            document: self.document.as_deref(),
+            local: &wishes,
+            local_configs: Some(&self.local_configs),
+        };
+        let desired = Arc::new(Desired::merge(wishes, &self.profile));
         let (document, refused) = (self.document.clone(), self.refused.clone());
-        let _ = self.public.send_replace(Public { desired, document, refused });
+        let configs = Arc::new(self.local_configs.clone());
+        let _ = self.public.send_replace(Public { desired, document, refused, configs });
     }
 }
 
@@ -218,6 +265,18 @@ impl Desk {
     /// It was refused, or could not be made durable.
     pub async fn change(&self, name: AgentName, verb: Verb) -> Result<Applied, LedgerError> {
         self.ask(|done| Request::Change(name, verb, done)).await
+    }
+
+    /// Sets a config of local agents, or removes it.
+    ///
+    /// # Errors
+    /// It was refused, or could not be made durable.
+    pub async fn config(
+        &self,
+        name: DataName,
+        values: Option<BTreeMap<DataKey, String>>,
+    ) -> Result<Applied, LedgerError> {
+        self.ask(|done| Request::Config(name, values, done)).await
     }
 
     /// Waits until the ledger has answered.

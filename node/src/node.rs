@@ -8,8 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use skerry_core::admit::Profile;
 use skerry_core::bundle::Audience;
 use skerry_core::report::{Host, Presence};
+use skerry_core::units::Memory;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -84,12 +86,15 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let kernel = skerry_runtime::Kernel::probe().context("cannot look at the kernel's cgroups")?;
     let cgroup = format!("{:?}", kernel.version()).to_lowercase();
 
-    let (ledger, public) = Ledger::load(store.clone(), audience, root, config.local.wishes)?;
+    let profile = profile(&config);
+    let local = config.local.wishes;
+    let (ledger, public) = Ledger::load(store.clone(), audience, root, local, profile)?;
     let (desk, requests) = Desk::new();
     let containers = Arc::new(Containers::new(&config)?);
     let images = Arc::new(skerry_images::Store::open(&config.state_dir)?);
-    let (reconciler, snapshots) = Reconciler::new(containers.clone(), images, public.clone())
-        .context("cannot watch the agents' folders")?;
+    let (reconciler, snapshots) =
+        Reconciler::new(containers.clone(), images, public.clone(), store.clone())
+            .context("cannot watch the agents' folders")?;
     let notify = Arc::new(Notify::from_environment());
     let door = reconciler.door();
     tokio::spawn(ledger.run(requests));
@@ -185,6 +190,14 @@ fn speaker(
         cgroup,
     };
     Ok(Speaker { identity, node, boot_id, host })
+}
+
+/// What this machine gives to agents.
+fn profile(config: &Config) -> Profile {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    config.profile(Memory(system.total_memory()), u32::try_from(cpus).unwrap_or(u32::MAX))
 }
 
 fn read_root(path: &Path) -> anyhow::Result<String> {

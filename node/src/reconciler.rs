@@ -5,26 +5,35 @@
 //! what cannot be done becomes something observed. Next: `execute.rs` for the effects.
 
 mod execute;
+mod jobs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use skerry_core::accept::Accepted;
+use skerry_core::book::Book;
 use skerry_core::desired::Desired;
+use skerry_core::document::Document;
 use skerry_core::ids::{AgentName, Digest};
 use skerry_core::memory::Memory;
 use skerry_core::observed::{Observed, Phase};
-use skerry_core::plan::{Plan, Status, plan};
+use skerry_core::plan::{Plan, Status, Why, plan};
+use skerry_core::report::DocumentRef;
 use skerry_core::time::Tick;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
 use crate::containers::{Containers, Found};
 use crate::ledger::Public;
-use crate::wake::{Event, Watcher, watch_adopted};
+use crate::store::Store;
+use crate::wake::{ClockWatch, Event, Watcher, watch_adopted};
+use jobs::Kept;
 
 /// After a step that failed, the next plan is not made sooner than this.
 const BREATH: Duration = Duration::from_secs(1);
+/// After the store failed, it is tried again no sooner than this.
+const STORE_AGAIN: Duration = Duration::from_secs(30);
 /// Events that may wait to be looked at.
 pub const EVENTS: usize = 256;
 
@@ -39,6 +48,10 @@ pub struct Snapshot {
     pub found: Arc<BTreeMap<AgentName, Found>>,
     /// Fleet agents whose name is taken.
     pub clashes: Vec<AgentName>,
+    /// The document that all this was planned by.
+    pub document: Option<DocumentRef>,
+    /// The book of jobs.
+    pub book: Arc<Book>,
 }
 
 /// The task.
@@ -56,6 +69,10 @@ pub struct Reconciler {
     present: BTreeSet<Digest>,
     /// Whose monitor is being watched.
     watched: BTreeMap<AgentName, i32>,
+    kept: Kept,
+    clock: ClockWatch,
+    /// Who waits for everything to be stopped.
+    down: Option<oneshot::Sender<()>>,
 }
 
 impl Reconciler {
@@ -67,6 +84,7 @@ impl Reconciler {
         containers: Arc<Containers>,
         images: Arc<skerry_images::Store>,
         ledger: watch::Receiver<Public>,
+        store: Arc<dyn Store>,
     ) -> std::io::Result<(Self, watch::Receiver<Snapshot>)> {
         let watcher = Watcher::new(&images.index_dir())?;
         let (events_in, events) = mpsc::channel(EVENTS);
@@ -83,6 +101,9 @@ impl Reconciler {
             found: BTreeMap::new(),
             present: BTreeSet::new(),
             watched: BTreeMap::new(),
+            kept: Kept::load(store)?,
+            clock: ClockWatch::new()?,
+            down: None,
         };
         for name in reconciler.containers.names() {
             reconciler.adopt(&name);
@@ -98,12 +119,17 @@ impl Reconciler {
     /// Works until the ledger is gone.
     pub async fn run(mut self) {
         loop {
-            let desired = self.ledger.borrow_and_update().desired.clone();
+            let public = self.ledger.borrow_and_update().clone();
             let now = clock::tick();
-            let observed = self.observe(&desired);
-            self.memory.learn(&desired, &observed, now, jitter);
-            let plan = plan(&desired, &observed, &self.memory, now);
-            self.publish(&plan, &desired);
+            let running = self.kept.book.lay_over(&public.desired);
+            let observed = self.observe(&running);
+            self.memory.learn(&running, &observed, now, jitter);
+            let book_due = self.turn_book(&public.desired, &observed);
+            let desired = self.with_runs(&public.desired);
+            let mut plan = plan(&desired, &observed, &self.memory, &self.kept.book, now);
+            plan.wake_at = plan.wake_at.into_iter().chain(book_due).min();
+            self.publish(&plan, &desired, public.document.as_deref());
+            self.tell_if_down();
             let failed = plan.steps.iter().filter(|step| !self.execute(step, &desired)).count();
             let again = match (plan.steps.len(), failed) {
                 (0, _) => plan.wake_at,
@@ -119,6 +145,10 @@ impl Reconciler {
     /// Waits for a reason to plan again; `false` if there will be none.
     async fn wait(&mut self, until: Option<Tick>) -> bool {
         let happened = tokio::select! {
+            () = self.clock.jumped() => {
+                tracing::info!("the clock was set");
+                Vec::new()
+            }
             changed = self.ledger.changed() => return changed.is_ok(),
             event = self.events.recv() => event.into_iter().collect(),
             told = self.watcher.next() => told.unwrap_or_else(|error| {
@@ -141,10 +171,15 @@ impl Reconciler {
             Event::Agent(name) => self.look(&name),
             Event::Images => self.present.clear(),
             Event::Pulse(asked) => drop(asked.send(())),
-            Event::Probed { agent, result } => {
+            Event::Probed { agent, check, result } => {
                 if let Some(found) = self.found.get(&agent) {
-                    self.memory.probed(&agent, &found.seen, clock::tick(), result);
+                    self.memory.probed(&agent, &found.seen, check, clock::tick(), result);
                 }
+            }
+            Event::Hasten => self.memory.hasten(),
+            Event::Down(done) => {
+                tracing::info!("stopping everything");
+                self.down = Some(done);
             }
         }
     }
@@ -157,8 +192,33 @@ impl Reconciler {
                 self.present.insert(image);
             }
         }
+        for (name, found) in &mut self.found {
+            // One spec in memory, and comparing it costs nothing.
+            if let Some(wanted) = desired.agents.get(name)
+                && wanted.is_met_by(&found.seen)
+            {
+                found.seen.spec = wanted.spec.clone();
+            }
+        }
         let agents = self.found.iter().map(|(name, found)| (name.clone(), found.seen.clone()));
         Observed { agents: agents.collect(), images: self.present.clone() }
+    }
+
+    /// What is desired, with the runs of jobs; nothing at all while everything is being stopped.
+    fn with_runs(&self, desired: &Arc<Desired>) -> Arc<Desired> {
+        let with_runs = self.kept.book.lay_over(desired);
+        if self.down.is_some() { Arc::new(with_runs.halted(Why::Down)) } else { with_runs }
+    }
+
+    fn tell_if_down(&mut self) {
+        if self.down.is_some()
+            && !self.found.values().any(|found| found.seen.phase.is_live())
+            && let Some(done) = self.down.take()
+        {
+            // Stays down: nobody plans after this.
+            let _ = done.send(());
+            self.down = Some(oneshot::channel().0);
+        }
     }
 
     /// An agent that an earlier node process left.
@@ -199,7 +259,16 @@ impl Reconciler {
         self.found.get(name).is_some_and(|found| matches!(found.seen.phase, Phase::Failed { .. }))
     }
 
-    fn publish(&self, plan: &Plan, desired: &Desired) {
+    fn publish(
+        &self,
+        plan: &Plan,
+        desired: &Desired,
+        document: Option<&Accepted<Document>>,
+    ) {
+        let document = document.map(|accepted| DocumentRef {
+            version: accepted.get().version,
+            digest: accepted.digest(),
+        });
         self.snapshot.send_if_modified(|snapshot| {
             let same_found = snapshot.found.len() == self.found.len()
                 && snapshot
@@ -207,10 +276,18 @@ impl Reconciler {
                     .iter()
                     .zip(&self.found)
                     .all(|((a, x), (b, y))| a == b && x.seen == y.seen && x.state == y.state);
-            if *snapshot.status == plan.status && same_found && snapshot.clashes == desired.clashes
+            if *snapshot.status == plan.status
+                && same_found
+                && snapshot.clashes == desired.clashes
+                && snapshot.document == document
+                && *snapshot.book == self.kept.book
             {
                 return false;
             }
+            if *snapshot.book != self.kept.book {
+                snapshot.book = Arc::new(self.kept.book.clone());
+            }
+            snapshot.document = document;
             snapshot.revision += 1;
             snapshot.status = Arc::new(plan.status.clone());
             snapshot.found = Arc::new(self.found.clone());

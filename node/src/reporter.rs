@@ -157,17 +157,14 @@ async fn after(time: Option<Duration>) {
 
 /// The report without what changes by itself: counter and time are filled in when it is told.
 fn compose(speaker: &Speaker, snapshot: &Snapshot, ledger: &Public) -> Report {
-    let document = ledger
-        .document
-        .as_ref()
-        .map(|document| DocumentRef { version: document.get().version, digest: document.digest() });
     Report {
         node: speaker.node.clone(),
         public_key: speaker.identity.public(),
         counter: 0,
         at_ms: 0,
         boot_id: speaker.boot_id.clone(),
-        document,
+        // What the agents below were planned by, so that both are of one moment.
+        document: snapshot.document.clone(),
         refused: ledger.refused.clone(),
         agents: (*snapshot.status).clone(),
         clashes: snapshot.clashes.clone(),

@@ -21,6 +21,10 @@ pub enum Space {
     Trust,
     /// Local wishes, by agent name.
     Local,
+    /// Configs of local wishes, by name.
+    Config,
+    /// The book of jobs, one row.
+    Jobs,
     /// Refused documents, one row.
     Refused,
     /// Counters that only grow.
@@ -31,8 +35,16 @@ pub enum Space {
 
 impl Space {
     /// Every space.
-    pub const ALL: [Self; 6] =
-        [Self::Document, Self::Trust, Self::Local, Self::Refused, Self::Counter, Self::Outbox];
+    pub const ALL: [Self; 8] = [
+        Self::Document,
+        Self::Trust,
+        Self::Local,
+        Self::Config,
+        Self::Jobs,
+        Self::Refused,
+        Self::Counter,
+        Self::Outbox,
+    ];
 
     /// The first byte of its keys.
     pub fn prefix(self) -> u8 {
@@ -40,6 +52,8 @@ impl Space {
             Self::Document => b'd',
             Self::Trust => b't',
             Self::Local => b'l',
+            Self::Config => b'g',
+            Self::Jobs => b'j',
             Self::Refused => b'r',
             Self::Counter => b'c',
             Self::Outbox => b'o',
@@ -48,7 +62,7 @@ impl Space {
 
     /// Whether its rows matter so much that they are kept a second and third time, in exports.
     pub fn is_exported(self) -> bool {
-        matches!(self, Self::Document | Self::Trust | Self::Local)
+        matches!(self, Self::Document | Self::Trust | Self::Local | Self::Config)
     }
 }
 

@@ -11,6 +11,11 @@ use std::path::Path;
 
 use rustix::fs::inotify;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+use skerry_core::health::Check;
 use skerry_core::ids::AgentName;
 use skerry_runtime::MonitorHandle;
 use skerry_runtime::record::ProcessId;
@@ -32,9 +37,15 @@ pub enum Event {
     Probed {
         /// Of which agent.
         agent: AgentName,
-        /// Health, or why not.
+        /// Which of its checks.
+        check: Check,
+        /// A success, or why not.
         result: Result<(), String>,
     },
+    /// Something that stood in the way of agents may be gone, such as a missing secret.
+    Hasten,
+    /// Everything is to be stopped; who asked is told when it is.
+    Down(oneshot::Sender<()>),
 }
 
 /// Watches run folders and the image store.
@@ -100,6 +111,52 @@ impl Watcher {
             guard.clear_ready();
             if !events.is_empty() {
                 return Ok(events);
+            }
+        }
+    }
+}
+
+/// Tells when the wall clock is set, by way of a timer that never comes but is cancelled then
+/// (timerfd_create(2), `TFD_TIMER_CANCEL_ON_SET`).
+pub struct ClockWatch(AsyncFd<OwnedFd>);
+
+impl ClockWatch {
+    /// Begins to watch the clock.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn new() -> std::io::Result<Self> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let fd = timerfd_create(TimerfdClockId::Realtime, flags)?;
+        let watch = Self(readable::watch(fd)?);
+        watch.arm()?;
+        Ok(watch)
+    }
+
+    fn arm(&self) -> std::io::Result<()> {
+        let never = Timespec { tv_sec: i64::from(u32::MAX) * 4, tv_nsec: 0 };
+        let no_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let timer = Itimerspec { it_interval: no_interval, it_value: never };
+        let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+        match timerfd_settime(self.0.get_ref(), flags, &timer) {
+            // Set between two calls: the next read says so.
+            Ok(_) | Err(rustix::io::Errno::CANCELED) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Waits until the clock was set.
+    pub async fn jumped(&self) {
+        loop {
+            let Ok(mut guard) = self.0.readable().await else {
+                return std::future::pending().await;
+            };
+            let mut count = [0; 8];
+            let read = rustix::io::read(self.0.get_ref(), &mut count);
+            guard.clear_ready();
+            if read == Err(rustix::io::Errno::CANCELED) {
+                let _ = self.arm();
+                return;
             }
         }
     }

@@ -1,23 +1,47 @@
 //! The agent spec: what one workload is, as its author writes it.
 //!
-//! Decides what a valid spec is ([`AgentSpec::check`]). Unknown fields are refused, so that nothing
-//! in a spec is decoration. Documents ([`crate::document`]) are lists of these.
+//! Decides what a valid spec is ([`AgentSpec::check`]). Unknown fields are refused, and so is what
+//! would have no effect, so that nothing in a spec is decoration. Documents ([`crate::document`])
+//! are lists of these. One file below for each group of fields; between agents: `dependencies`.
 
+pub mod dependencies;
+pub mod env;
+mod fault;
+pub mod job;
+pub mod life;
+pub mod output;
+pub mod probe;
+pub mod resources;
+pub mod security;
+mod text;
+pub mod volume;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AgentName, Digest};
-use crate::units::{Cpu, Memory, Span};
+pub use dependencies::check_dependencies;
+pub use env::{EnvFile, EnvValue, Origin, Reference};
+pub use job::{Concurrency, Job};
+pub use life::{Backoff, Condition, PreStop, Restart, Signal, Stop};
+pub use output::{Logging, Network, NetworkMode};
+pub use probe::{FileProbe, HealthCheck, HttpProbe, OnUnhealthy, Scheme, StatusRange, TcpProbe};
+pub use resources::{Cpuset, Io, IoDevice, Limits, Priority, Requests, Resources, Tier};
+pub use security::{
+    Capabilities, Device, Permissions, Rlimit, Seccomp, SeccompProfile, Security, SyscallRule,
+};
+pub use volume::{Mode, Propagation, Volume, VolumeKind, VolumeType};
+
+use crate::ids::{AgentName, DataName, Digest, PodName};
+use fault::{Fault, fault};
 
 /// The most words of command and arguments, the most variables, the most dependencies.
 const LIST_MAX: usize = 256;
 /// The most bytes in one word or one variable's value.
 const TEXT_MAX: usize = 32 * 1024;
-/// Below this no program starts at all.
-const MEMORY_MIN: Memory = Memory(1 << 20);
+/// The most replicas of one agent.
+pub const REPLICAS_MAX: u32 = 256;
 
 /// One agent: an OCI image and how it must run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,226 +52,89 @@ pub struct AgentSpec {
     /// The image, always by the digest of its manifest.
     pub image: Digest,
     /// Replaces the image's entrypoint, as Kubernetes' `command` does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::words")]
     pub command: Option<Vec<String>>,
     /// Replaces the image's default arguments, as Kubernetes' `args` does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::words")]
     pub args: Option<Vec<String>>,
     /// The working directory; the image's, or `/`, by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
-    /// Variables on top of the image's.
+    /// Whom the program runs as: `UID[:GID]`, or names that the image's own `/etc/passwd` and
+    /// `/etc/group` resolve. The image's user by default.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::one")]
+    pub user: Option<String>,
+    /// The host name inside; the agent's own name by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// Short marks to choose agents by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "text::map")]
+    pub labels: BTreeMap<String, String>,
+    /// Longer notes for people and other tools.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "text::map")]
+    pub annotations: BTreeMap<String, String>,
+    /// Variables on top of the image's and of `envFile`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, EnvValue>,
+    /// Files of `NAME=value` lines, kept as configs or secrets; later ones win.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env_file: Vec<EnvFile>,
+    /// What is mounted into its file system.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
     /// What the agent may use.
     #[serde(default, skip_serializing_if = "Resources::is_empty")]
     pub resources: Resources,
-    /// What happens when the agent ends.
-    #[serde(default)]
-    pub restart: Restart,
-    /// How its health is known.
+    /// Who goes first when processor, disk or memory are short.
+    #[serde(default, skip_serializing_if = "Priority::is_default")]
+    pub priority: Priority,
+    /// What happens when the agent ends; `always` by default. A job has `retries` instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
+    /// How long it waits before it starts again.
+    #[serde(default, skip_serializing_if = "Backoff::is_default")]
+    pub restart_backoff: Backoff,
+    /// How it is known that it works. An agent that fails is started again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
+    /// How it is known that it can serve. Until then nothing that depends on it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<HealthCheck>,
+    /// How it is known that it has started. Until then the other checks wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub startup: Option<HealthCheck>,
     /// Agents of the same node that must be so far before this one starts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub depends_on: BTreeMap<AgentName, Condition>,
     /// How it is asked to end.
     #[serde(default, skip_serializing_if = "Stop::is_default")]
     pub stop: Stop,
-}
-
-/// Resource settings of an agent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Resources {
-    /// Hard limits, enforced by cgroups and read back.
-    #[serde(default)]
-    pub limits: Limits,
-}
-
-impl Resources {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// Hard limits; what is left out is unlimited.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Limits {
-    /// `64Mi`; the agent is killed when it needs more.
+    /// Whether a tiny init collects orphaned processes and passes signals on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub init: bool,
+    /// Runs it so many times, under the names `NAME-0`, `NAME-1` and so on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory: Option<Memory>,
-    /// `500m`; the agent is throttled when it wants more.
+    pub replicas: Option<u32>,
+    /// Agents of one pod share network, IPC and host name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu: Option<Cpu>,
-    /// The most processes and threads at once.
+    pub pod: Option<PodName>,
+    /// It runs to its end, once or by a schedule, instead of for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pids: Option<u32>,
+    pub job: Option<Job>,
+    /// What it may do to the machine.
+    #[serde(default, skip_serializing_if = "Security::is_default")]
+    pub security: Security,
+    /// How much of its output is kept.
+    #[serde(default, skip_serializing_if = "Logging::is_default")]
+    pub logging: Logging,
+    /// Which network it sees.
+    #[serde(default, skip_serializing_if = "Network::is_default")]
+    pub network: Network,
 }
 
-/// What happens when an agent ends: `always`, `unless-stopped`, `on-failure[:N]` or `never`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum Restart {
-    /// Start it again, whatever its exit code.
-    #[default]
-    Always,
-    /// As `always`; kept apart since users of Docker write it. A stopped agent stays stopped under
-    /// both.
-    UnlessStopped,
-    /// Start it again after a failure, at most so often in a row if a number is given.
-    OnFailure(Option<u32>),
-    /// Run it once.
-    Never,
-}
-
-impl TryFrom<String> for Restart {
-    type Error = SpecError;
-    fn try_from(text: String) -> Result<Self, SpecError> {
-        let wrong = || SpecError::Restart(text.clone());
-        match text.as_str() {
-            "always" => Ok(Self::Always),
-            "unless-stopped" => Ok(Self::UnlessStopped),
-            "never" | "no" => Ok(Self::Never),
-            "on-failure" => Ok(Self::OnFailure(None)),
-            other => {
-                let count = other.strip_prefix("on-failure:").ok_or_else(wrong)?;
-                Ok(Self::OnFailure(Some(count.parse().map_err(|_| wrong())?)))
-            }
-        }
-    }
-}
-
-impl From<Restart> for String {
-    fn from(restart: Restart) -> String {
-        restart.to_string()
-    }
-}
-
-impl FromStr for Restart {
-    type Err = SpecError;
-    fn from_str(text: &str) -> Result<Self, SpecError> {
-        text.to_owned().try_into()
-    }
-}
-
-impl fmt::Display for Restart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Always => f.write_str("always"),
-            Self::UnlessStopped => f.write_str("unless-stopped"),
-            Self::OnFailure(None) => f.write_str("on-failure"),
-            Self::OnFailure(Some(count)) => write!(f, "on-failure:{count}"),
-            Self::Never => f.write_str("never"),
-        }
-    }
-}
-
-/// How far a dependency must be before its dependent may start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Condition {
-    /// Its process runs.
-    Started,
-    /// Its health check passes.
-    Healthy,
-    /// It ended with exit code 0.
-    Completed,
-}
-
-impl fmt::Display for Condition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Started => "started",
-            Self::Healthy => "healthy",
-            Self::Completed => "completed",
-        })
-    }
-}
-
-/// How health is found out, and what follows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct HealthCheck {
-    /// Run in the agent's container; exit code 0 is healthy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub command: Option<Vec<String>>,
-    /// Connect to this port in the agent's network namespace; a connection is healthy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tcp: Option<TcpProbe>,
-    /// The time between two probes.
-    #[serde(default = "interval")]
-    pub interval: Span,
-    /// A probe that takes longer has failed.
-    #[serde(default = "timeout")]
-    pub timeout: Span,
-    /// So many failures in a row make it unhealthy.
-    #[serde(default = "retries")]
-    pub retries: u32,
-    /// Failures this soon after the start do not count.
-    #[serde(default = "no_time")]
-    pub start_period: Span,
-    /// What is done then.
-    #[serde(default)]
-    pub on_unhealthy: OnUnhealthy,
-}
-
-fn interval() -> Span {
-    Span::seconds(30)
-}
-fn timeout() -> Span {
-    Span::seconds(5)
-}
-fn retries() -> u32 {
-    3
-}
-fn no_time() -> Span {
-    Span::seconds(0)
-}
-
-/// Where a tcp probe connects to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TcpProbe {
-    /// The port on the agent's own loopback interface.
-    pub port: u16,
-}
-
-/// What is done with an unhealthy agent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnUnhealthy {
-    /// It is stopped, and started again after the back-off.
-    #[default]
-    Restart,
-    /// It is only reported.
-    Report,
-}
-
-/// How an agent is asked to end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Stop {
-    /// Between the polite signal and SIGKILL.
-    #[serde(default = "grace")]
-    pub grace: Span,
-}
-
-fn grace() -> Span {
-    Span::seconds(10)
-}
-
-impl Default for Stop {
-    fn default() -> Self {
-        Self { grace: grace() }
-    }
-}
-
-impl Stop {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What is wrong with a spec, and where.
@@ -266,7 +153,7 @@ pub enum SpecError {
         /// The field's path within the agent.
         field: String,
         /// What is wrong, and what is allowed.
-        problem: &'static str,
+        problem: Cow<'static, str>,
     },
     /// A dependency is not in the same document.
     #[error("agent '{agent}': dependsOn.{on}: no agent has this name")]
@@ -277,7 +164,9 @@ pub enum SpecError {
         on: AgentName,
     },
     /// A dependency must be healthy, and nothing says how that is known.
-    #[error("agent '{agent}': dependsOn.{on}: is to be healthy, but '{on}' has no healthCheck")]
+    #[error(
+        "agent '{agent}': dependsOn.{on}: is to be healthy, but '{on}' has neither healthCheck nor readiness"
+    )]
     NoHealthCheck {
         /// The agent.
         agent: AgentName,
@@ -290,6 +179,16 @@ pub enum SpecError {
     /// Two agents of one name.
     #[error("two agents have the name '{0}'")]
     Duplicate(AgentName),
+    /// A replica or a run of a job would have the name of another agent.
+    #[error("agent '{by}': its {what} take the name '{name}', which another agent has")]
+    Taken {
+        /// Whose.
+        by: AgentName,
+        /// Replicas or runs.
+        what: &'static str,
+        /// The name.
+        name: AgentName,
+    },
     /// Too many.
     #[error("{count} agents are too many for one document; at most {max} are allowed")]
     TooMany {
@@ -297,6 +196,14 @@ pub enum SpecError {
         count: usize,
         /// How many may be.
         max: usize,
+    },
+    /// A config that is too large, or not well named.
+    #[error("configs.{name}: {problem}")]
+    Config {
+        /// Which.
+        name: String,
+        /// What is wrong.
+        problem: &'static str,
     },
 }
 
@@ -309,13 +216,53 @@ impl AgentSpec {
             command: None,
             args: None,
             workdir: None,
+            user: None,
+            hostname: None,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             env: BTreeMap::new(),
+            env_file: Vec::new(),
+            volumes: Vec::new(),
             resources: Resources::default(),
-            restart: Restart::default(),
+            priority: Priority::default(),
+            restart: None,
+            restart_backoff: Backoff::default(),
             health_check: None,
+            readiness: None,
+            startup: None,
             depends_on: BTreeMap::new(),
             stop: Stop::default(),
+            init: false,
+            replicas: None,
+            pod: None,
+            job: None,
+            security: Security::default(),
+            logging: Logging::default(),
+            network: Network::default(),
         }
+    }
+
+    /// What happens when it ends, said or not.
+    pub fn restart(&self) -> Restart {
+        match (&self.job, self.restart) {
+            (Some(job), _) => Restart::OnFailure(Some(job.retries)),
+            (None, policy) => policy.unwrap_or_default(),
+        }
+    }
+
+    /// Every config and secret it names.
+    pub fn references(&self) -> impl Iterator<Item = (Origin, DataName)> {
+        let env = self.env.values().filter_map(|value| match value {
+            EnvValue::Text(_) => None,
+            EnvValue::From(reference) => Some((reference.from, reference.name.clone())),
+        });
+        let files = self.env_file.iter().map(|file| (file.from, file.name.clone()));
+        let volumes = self.volumes.iter().filter_map(|volume| match volume.kind() {
+            Ok(VolumeKind::Config(name)) => Some((Origin::Config, name)),
+            Ok(VolumeKind::Secret(name)) => Some((Origin::Secret, name)),
+            _ => None,
+        });
+        env.chain(files).chain(volumes)
     }
 
     /// Checks what the types cannot: bounds, and fields that exclude each other.
@@ -323,155 +270,175 @@ impl AgentSpec {
     /// # Errors
     /// The first field that is wrong, with its path.
     pub fn check(&self) -> Result<(), SpecError> {
-        let fail = |field: &str, problem| {
-            Err(SpecError::Field { agent: self.name.clone(), field: field.to_owned(), problem })
-        };
-        for (field, words) in [("command", &self.command), ("args", &self.args)] {
-            if let Some(problem) = words.as_deref().and_then(words_problem) {
-                return fail(field, problem);
-            }
-        }
-        if self.command.as_ref().is_some_and(Vec::is_empty) {
-            return fail("command", "is empty; leave it out to use the image's");
-        }
-        if self.workdir.as_ref().is_some_and(|w| !w.starts_with('/') || w.len() > 4096) {
-            return fail("workdir", "must be an absolute path of at most 4096 bytes");
-        }
-        if self.env.len() > LIST_MAX {
-            return fail("env", "has more than 256 variables");
-        }
-        for (name, value) in &self.env {
-            if name.is_empty() || name.contains(['=', '\0']) || name.len() > TEXT_MAX {
-                return fail(&format!("env.{name}"), "is not the name of a variable");
-            }
-            if value.contains('\0') || value.len() > TEXT_MAX {
-                return fail(&format!("env.{name}"), "has a NUL or more than 32 KiB");
+        self.find_fault().map_err(|Fault { field, problem }| SpecError::Field {
+            agent: self.name.clone(),
+            field,
+            problem,
+        })
+    }
+
+    fn find_fault(&self) -> Result<(), Fault> {
+        self.check_program()?;
+        self.check_notes()?;
+        env::check(&self.env, &self.env_file)?;
+        volume::check(&self.volumes)?;
+        self.resources.check().map_err(Fault::below("resources"))?;
+        self.restart_backoff.check().map_err(Fault::below("restartBackoff"))?;
+        for (field, check) in [
+            ("healthCheck", &self.health_check),
+            ("readiness", &self.readiness),
+            ("startup", &self.startup),
+        ] {
+            let Some(check) = check else { continue };
+            check.check().map_err(Fault::below(field))?;
+            if field != "healthCheck" && check.on_unhealthy.is_some() {
+                return fault(format!("{field}.onUnhealthy"), "belongs into healthCheck only");
             }
         }
         if self.depends_on.len() > LIST_MAX {
-            return fail("dependsOn", "names more than 256 agents");
+            return fault("dependsOn", "names more than 256 agents");
         }
-        self.check_limits()?;
-        self.check_health()
+        self.stop.check().map_err(Fault::below("stop"))?;
+        self.security.check().map_err(Fault::below("security"))?;
+        self.logging.check().map_err(Fault::below("logging"))?;
+        self.network.check().map_err(Fault::below("network"))?;
+        if let Some(job) = &self.job {
+            job.check().map_err(Fault::below("job"))?;
+        }
+        self.check_together()
     }
 
-    fn check_limits(&self) -> Result<(), SpecError> {
-        let fail = |field: &str, problem| {
-            Err(SpecError::Field { agent: self.name.clone(), field: field.to_owned(), problem })
-        };
-        let limits = &self.resources.limits;
-        if limits.memory.is_some_and(|m| m < MEMORY_MIN) {
-            return fail("resources.limits.memory", "is below 1Mi; no program starts with that");
-        }
-        if limits.cpu.is_some_and(|c| c.millis < 10) {
-            return fail("resources.limits.cpu", "is below 10m, the least the kernel takes");
-        }
-        if limits.pids == Some(0) {
-            return fail("resources.limits.pids", "is 0; at least 1 is needed");
-        }
-        Ok(())
-    }
-
-    fn check_health(&self) -> Result<(), SpecError> {
-        let fail = |field: &str, problem| {
-            Err(SpecError::Field { agent: self.name.clone(), field: field.to_owned(), problem })
-        };
-        let Some(check) = &self.health_check else { return Ok(()) };
-        match (&check.command, &check.tcp) {
-            (None, None) => return fail("healthCheck", "needs command or tcp"),
-            (Some(_), Some(_)) => return fail("healthCheck", "has both command and tcp; use one"),
-            (Some(words), None) if words.is_empty() => {
-                return fail("healthCheck.command", "is empty");
+    fn check_program(&self) -> Result<(), Fault> {
+        for (field, words) in [("command", &self.command), ("args", &self.args)] {
+            if let Some(problem) = words.as_deref().and_then(text::words_problem) {
+                return fault(field, problem);
             }
-            _ => {}
         }
-        if let Some(problem) = check.command.as_deref().and_then(words_problem) {
-            return fail("healthCheck.command", problem);
+        if self.command.as_ref().is_some_and(Vec::is_empty) {
+            return fault("command", "is empty; leave it out to use the image's");
         }
-        if check.tcp.as_ref().is_some_and(|t| t.port == 0) {
-            return fail("healthCheck.tcp.port", "is 0");
+        if self.workdir.as_deref().is_some_and(|path| text::path_problem(path).is_some()) {
+            return fault("workdir", "must be an absolute path of at most 4096 bytes without '..'");
         }
-        if check.interval.millis < 100 {
-            return fail("healthCheck.interval", "is below 100ms");
-        }
-        if check.timeout.millis == 0 || check.timeout.millis > 3_600_000 {
-            return fail("healthCheck.timeout", "must be above 0s and at most 1h");
-        }
-        if check.retries == 0 {
-            return fail("healthCheck.retries", "is 0; at least 1 is needed");
+        if self.user.as_deref().is_some_and(|user| !is_user(user)) {
+            return fault("user", "must be UID, UID:GID, or names as in the image's /etc/passwd");
         }
         Ok(())
     }
 
-    /// The digest of the whole spec: two specs that differ in anything differ in it. It is the
-    /// identity of what runs, by which a running agent is recognised and left alone.
+    fn check_notes(&self) -> Result<(), Fault> {
+        if let Some(name) = &self.hostname {
+            let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+            if name.is_empty() || name.len() > 64 || !name.bytes().all(fits) {
+                return fault("hostname", "must be 1 to 64 letters, digits, '-' and '.'");
+            }
+        }
+        for (field, map, longest) in
+            [("labels", &self.labels, 256), ("annotations", &self.annotations, 16 * 1024)]
+        {
+            if map.len() > 64 {
+                return fault(field, "has more than 64 entries");
+            }
+            for (key, value) in map {
+                let fits =
+                    |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/');
+                if key.is_empty() || key.len() > 128 || !key.bytes().all(fits) {
+                    let problem = "keys are 1 to 128 letters, digits, '-', '_', '.' and '/'";
+                    return fault(format!("{field}.{key}"), problem);
+                }
+                if value.len() > longest {
+                    return fault(format!("{field}.{key}"), format!("is over {longest} bytes"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What excludes each other.
+    fn check_together(&self) -> Result<(), Fault> {
+        if self.user.is_some() && self.security.run_as_user.is_some() {
+            return fault("user", "is said twice; use either user or security.runAsUser");
+        }
+        if self.replicas.is_some_and(|count| count > REPLICAS_MAX) {
+            return fault("replicas", "is over 256");
+        }
+        if self.job.is_some() {
+            let said = [
+                ("restart", self.restart.is_some(), "does not go with job; use job.retries"),
+                ("replicas", self.replicas.is_some(), "does not go with job"),
+            ];
+            for (field, there, problem) in said {
+                if there {
+                    return fault(field, problem);
+                }
+            }
+        }
+        if self.pod.is_some() {
+            let said = [
+                ("hostname", self.hostname.is_some(), "is the pod's; leave it out"),
+                (
+                    "network.mode",
+                    self.network.mode == NetworkMode::Host,
+                    "host does not go with pod, whose agents share a network of their own",
+                ),
+                (
+                    "security.userNamespace",
+                    self.security.user_namespace,
+                    "does not go with pod, whose agents share namespaces",
+                ),
+            ];
+            for (field, there, problem) in said {
+                if there {
+                    return fault(field, problem);
+                }
+            }
+        }
+        if self.security.user_namespace {
+            if self.security.privileged {
+                return fault("security.userNamespace", "does not go with privileged");
+            }
+            if self.network.mode == NetworkMode::Host {
+                return fault("security.userNamespace", "does not go with network.mode host");
+            }
+        }
+        Ok(())
+    }
+
+    /// The digest of the whole spec: two specs that differ in anything differ in it.
     pub fn digest(&self) -> Digest {
         // A struct of strings and numbers with string keys always serialises.
         Digest::of(&serde_json::to_vec(self).unwrap_or_default())
     }
-}
 
-fn words_problem(words: &[String]) -> Option<&'static str> {
-    if words.len() > LIST_MAX {
-        return Some("has more than 256 words");
-    }
-    words
-        .iter()
-        .any(|w| w.contains('\0') || w.len() > TEXT_MAX)
-        .then_some("has a word with a NUL or more than 32 KiB")
-}
-
-/// The first circle among the dependencies, if there is one.
-///
-/// # Errors
-/// A dependency that no spec has, or the circle as a list that begins and ends with one name.
-pub fn check_dependencies(specs: &[AgentSpec]) -> Result<(), SpecError> {
-    let by_name: BTreeMap<_, _> = specs.iter().map(|s| (&s.name, s)).collect();
-    for spec in specs {
-        if let Some(on) = spec.depends_on.keys().find(|on| !by_name.contains_key(on)) {
-            return Err(SpecError::NoSuchDependency { agent: spec.name.clone(), on: on.clone() });
-        }
-        let unchecked = spec.depends_on.iter().find(|(on, condition)| {
-            **condition == Condition::Healthy
-                && by_name.get(on).is_some_and(|dependency| dependency.health_check.is_none())
-        });
-        if let Some((on, _)) = unchecked {
-            return Err(SpecError::NoHealthCheck { agent: spec.name.clone(), on: on.clone() });
-        }
-    }
-    // Take away, again and again, who depends on nobody that is left: what stays is in a circle or
-    // behind one.
-    let mut left = by_name;
-    loop {
-        let free: Vec<_> = left
-            .values()
-            .filter(|s| s.depends_on.keys().all(|on| !left.contains_key(on)))
-            .map(|s| &s.name)
-            .collect();
-        if free.is_empty() {
-            break;
-        }
-        for name in free {
-            left.remove(name);
-        }
-    }
-    match left.keys().next() {
-        None => Ok(()),
-        Some(first) => Err(SpecError::Cycle(walk_circle(&left, first))),
+    /// The digest of what its container is made from, by which a running agent is recognised and
+    /// left alone. What can be changed while it runs is not in it: limits and requests, checks,
+    /// dependencies, restart policy, labels and annotations.
+    pub fn container_digest(&self) -> Digest {
+        let mut made_from = self.clone();
+        made_from.resources = Resources::default();
+        made_from.restart = None;
+        made_from.restart_backoff = Backoff::default();
+        made_from.health_check = None;
+        made_from.readiness = None;
+        made_from.startup = None;
+        made_from.depends_on = BTreeMap::new();
+        made_from.labels = BTreeMap::new();
+        made_from.annotations = BTreeMap::new();
+        made_from.replicas = None;
+        made_from.job = None;
+        made_from.digest()
     }
 }
 
-fn walk_circle(left: &BTreeMap<&AgentName, &AgentSpec>, first: &AgentName) -> Vec<AgentName> {
-    let mut path: Vec<AgentName> = vec![first.clone()];
-    while let Some(spec) = path.last().and_then(|name| left.get(name)) {
-        let Some(next) = spec.depends_on.keys().find(|on| left.contains_key(on)) else { break };
-        if let Some(start) = path.iter().position(|seen| seen == next) {
-            path.push(next.clone());
-            return path.split_off(start);
-        }
-        path.push(next.clone());
-    }
-    path
+/// `1000`, `1000:1000`, `app`, `app:www`.
+fn is_user(text: &str) -> bool {
+    let one = |part: &str| {
+        !part.is_empty()
+            && part.len() <= 64
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    };
+    let (user, group) = text.split_once(':').unwrap_or((text, "0"));
+    one(user) && one(group)
 }
 
 #[cfg(test)]

@@ -4,12 +4,20 @@
 //! checked over the bytes before they come here ([`crate::trust`]), and versions after
 //! ([`crate::accept`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{AgentSpec, SpecError, check_dependencies};
 use crate::bundle::Address;
+use crate::desired::names_of;
+use crate::ids::{AgentName, DataKey, DataName};
+
+/// Values by key, by the name of the config they are of.
+pub type Configs = BTreeMap<DataName, BTreeMap<DataKey, String>>;
+
+/// The most bytes of all configs of one document.
+pub const CONFIGS_MAX: usize = 512 * 1024;
 
 /// The most agents in one document.
 pub const AGENTS_MAX: usize = 1024;
@@ -24,6 +32,10 @@ pub struct Document {
     pub version: u64,
     /// Who must follow it; the same as the path under which it was signed.
     pub audience: Address,
+    /// Texts that agents read as variables or files. No place for secrets: a document is signed, and
+    /// not encrypted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub configs: Configs,
     /// What must run; what is not here must not.
     pub agents: Vec<AgentSpec>,
 }
@@ -72,6 +84,7 @@ impl Document {
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(&self) -> Result<(), SpecError> {
+        check_configs(&self.configs)?;
         check_agents(&self.agents)
     }
 
@@ -97,7 +110,51 @@ pub fn check_agents(agents: &[AgentSpec]) -> Result<(), SpecError> {
         }
         agent.check()?;
     }
+    check_numbered(agents, &names)?;
     check_dependencies(agents)
+}
+
+/// Replicas and runs take names of their own, which nobody else may have.
+fn check_numbered(agents: &[AgentSpec], names: &BTreeSet<&AgentName>) -> Result<(), SpecError> {
+    let (mut total, mut taken) = (0, BTreeSet::new());
+    for agent in agents {
+        let what = if agent.job.is_some() { "runs" } else { "replicas" };
+        let own = names_of(agent);
+        total += if agent.job.is_some() { 1 } else { own.len() };
+        if total > AGENTS_MAX {
+            return Err(SpecError::TooMany { count: total, max: AGENTS_MAX });
+        }
+        let expected = agent.replicas.unwrap_or_default() as usize;
+        if agent.job.is_none() && agent.replicas.is_some() && own.len() < expected {
+            return Err(SpecError::Field {
+                agent: agent.name.clone(),
+                field: "name".to_owned(),
+                problem: "is too long to be numbered for its replicas".into(),
+            });
+        }
+        for name in own.into_iter().filter(|name| *name != agent.name) {
+            if names.contains(&name) || !taken.insert(name.clone()) {
+                return Err(SpecError::Taken { by: agent.name.clone(), what, name });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks configs: their size as a whole.
+///
+/// # Errors
+/// The config with which it is too much.
+pub fn check_configs(configs: &Configs) -> Result<(), SpecError> {
+    let mut total = 0;
+    for (name, values) in configs {
+        total += values.iter().map(|(k, v)| k.as_str().len() + v.len()).sum::<usize>();
+        if total > CONFIGS_MAX {
+            let problem = "with this one, all configs together are over 512 KiB";
+            return Err(SpecError::Config { name: name.to_string(), problem });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Health: what a row of probe results means.
 //!
-//! A pure machine of threshold and start period. The shell runs the probes; [`crate::plan`] asks
-//! when the next one is due and what an unhealthy agent deserves.
+//! A pure machine of threshold and start period ([`Machine`]), and the three of them that an agent can
+//! have ([`Checks`]): until it has started, nothing else is asked. The shell runs the probes;
+//! [`crate::plan`] asks when the next one is due and what an unhealthy agent deserves.
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::HealthCheck;
+use crate::agent::{AgentSpec, HealthCheck, OnUnhealthy};
 use crate::time::Tick;
 use crate::units::Span;
 
@@ -101,6 +102,147 @@ impl Machine {
                 }
             }
         }
+    }
+}
+
+/// Which of an agent's checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// Whether it has started.
+    Startup,
+    /// Whether it can serve.
+    Readiness,
+    /// Whether it works.
+    Health,
+}
+
+impl Check {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Startup, Self::Readiness, Self::Health];
+
+    /// How this is found out, as the spec says.
+    pub fn of(self, spec: &AgentSpec) -> Option<&HealthCheck> {
+        match self {
+            Self::Startup => spec.startup.as_ref(),
+            Self::Readiness => spec.readiness.as_ref(),
+            Self::Health => spec.health_check.as_ref(),
+        }
+    }
+}
+
+impl std::fmt::Display for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Startup => "startup",
+            Self::Readiness => "readiness",
+            Self::Health => "health check",
+        })
+    }
+}
+
+/// The checks of one run of one agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checks {
+    startup: Machine,
+    readiness: Machine,
+    health: Machine,
+    /// When it had started; the others begin then.
+    started: Option<Tick>,
+}
+
+impl Checks {
+    fn machine(&mut self, check: Check) -> &mut Machine {
+        match check {
+            Check::Startup => &mut self.startup,
+            Check::Readiness => &mut self.readiness,
+            Check::Health => &mut self.health,
+        }
+    }
+
+    fn seen(&self, check: Check) -> &Machine {
+        match check {
+            Check::Startup => &self.startup,
+            Check::Readiness => &self.readiness,
+            Check::Health => &self.health,
+        }
+    }
+
+    /// From when a check is asked, if it is asked at all.
+    fn since(&self, check: Check, spec: &AgentSpec, run: Tick) -> Option<Tick> {
+        check.of(spec)?;
+        match (check, spec.startup.is_some(), self.startup.health()) {
+            (Check::Startup, _, Health::Healthy) => None,
+            (Check::Startup, _, _) | (_, false, _) => Some(run),
+            (_, true, Health::Healthy) => self.started.or(Some(run)),
+            (_, true, _) => None,
+        }
+    }
+
+    /// When a check is due next; `None` while it is asked, or need not be.
+    pub fn due(&self, check: Check, spec: &AgentSpec, run: Tick) -> Option<Tick> {
+        self.seen(check).due(check.of(spec)?, self.since(check, spec, run)?)
+    }
+
+    /// A probe was sent out.
+    pub fn sent(&mut self, check: Check) {
+        self.machine(check).sent();
+    }
+
+    /// A probe came back.
+    pub fn answered(
+        &mut self,
+        check: Check,
+        spec: &AgentSpec,
+        run: Tick,
+        now: Tick,
+        result: Result<(), String>,
+    ) {
+        let since = self.since(check, spec, run).unwrap_or(run);
+        let Some(how) = check.of(spec) else { return };
+        self.machine(check).answered(how, since, now, result);
+        if check == Check::Startup && self.startup.health() == Health::Healthy {
+            self.started = Some(now);
+        }
+    }
+
+    /// Its health as a whole, if it has a check that says so.
+    pub fn health(&self, spec: &AgentSpec) -> Option<Health> {
+        match (&spec.startup, &spec.health_check) {
+            (None, None) => None,
+            (Some(_), _) if self.startup.health() != Health::Healthy => Some(self.startup.health()),
+            (_, Some(_)) => Some(self.health.health()),
+            (Some(_), None) => Some(Health::Healthy),
+        }
+    }
+
+    /// Whether it can serve, if it has a check that says so.
+    pub fn ready(&self, spec: &AgentSpec) -> Option<bool> {
+        spec.readiness.as_ref().map(|_| self.readiness.health() == Health::Healthy)
+    }
+
+    /// Whether who depends on its health may start.
+    pub fn serves(&self, spec: &AgentSpec) -> bool {
+        let works = self.health(spec).is_none_or(|health| health == Health::Healthy);
+        works && self.ready(spec).unwrap_or(true)
+    }
+
+    /// Whether it must be started again.
+    pub fn must_restart(&self, spec: &AgentSpec) -> bool {
+        if spec.startup.is_some() && self.startup.health() == Health::Unhealthy {
+            return true;
+        }
+        let restarts = spec.health_check.as_ref().is_some_and(|check| {
+            check.on_unhealthy.unwrap_or_default() == OnUnhealthy::Restart
+        });
+        restarts && self.health.health() == Health::Unhealthy
+    }
+
+    /// Why the last probe failed, if one did.
+    pub fn message(&self) -> Option<String> {
+        Check::ALL.into_iter().find_map(|check| {
+            self.seen(check).message().map(|message| format!("{check}: {message}"))
+        })
     }
 }
 

@@ -34,6 +34,12 @@ pub enum IdError {
         /// The text as given.
         text: String,
     },
+    /// Not the key of a config or a secret.
+    #[error("key '{text}' may hold only letters, digits, '-', '_' and '.', and must not begin with '..'")]
+    Key {
+        /// The text as given, cut to 80 characters.
+        text: String,
+    },
     /// Not `sha256:` and 64 lowercase hexadecimal digits.
     #[error("'{text}' is not a digest: sha256: and 64 lowercase hexadecimal digits are expected")]
     Digest {
@@ -118,6 +124,70 @@ label!(
 label!(
     /// The name of a tenant of the broker: a DNS label of at most 63 characters.
     TenantName, "tenant name");
+
+label!(
+    /// The name of a pod, unique on its node: a DNS label of at most 63 characters.
+    PodName, "pod name");
+label!(
+    /// The name of a volume, unique on its node: a DNS label of at most 63 characters.
+    VolumeName, "volume name");
+label!(
+    /// The name of a config or a secret: a DNS label of at most 63 characters.
+    DataName, "name of a config or secret");
+label!(
+    /// The name of a size of agents in the node's configuration: a DNS label.
+    TierName, "tier name");
+
+/// The longest key of a config or a secret, as of a file.
+const KEY_MAX: usize = 253;
+
+/// A key within a config or a secret, and the name of its file when that is mounted: letters,
+/// digits, `-`, `_` and `.`, as in Kubernetes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DataKey(String);
+
+impl DataKey {
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DataKey {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let what = "key of a config or secret";
+        if text.is_empty() || text.len() > KEY_MAX {
+            return Err(IdError::Length { what, text: cut(text), len: text.len(), max: KEY_MAX });
+        }
+        let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        // Names that begin with two dots are the writer's own.
+        if !text.bytes().all(fits) || text == "." || text.starts_with("..") {
+            return Err(IdError::Key { text: cut(text) });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for DataKey {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<DataKey> for String {
+    fn from(key: DataKey) -> String {
+        key.0
+    }
+}
+
+impl fmt::Display for DataKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// A SHA-256 digest in the form of OCI: `sha256:` and 64 lowercase hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -5,7 +5,9 @@
 //! (crate `skerry`) carries out what is decided here.
 
 pub mod accept;
+pub mod admit;
 pub mod agent;
+pub mod book;
 pub mod bundle;
 pub mod desired;
 pub mod document;
@@ -16,6 +18,7 @@ pub mod observed;
 pub mod plan;
 pub mod report;
 pub mod restart;
+pub mod schedule;
 pub mod time;
 pub mod trust;
 pub mod units;

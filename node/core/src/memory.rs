@@ -6,14 +6,15 @@
 //! out ([`Memory::note`]); [`crate::plan`] reads it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::agent::Restart;
+use crate::agent::AgentSpec;
 use crate::desired::Desired;
-use crate::health::Machine;
+use crate::health::{Check, Checks};
 use crate::ids::{AgentName, Digest};
 use crate::observed::{Observed, ObservedAgent, Phase};
 use crate::plan::{Step, Why};
-use crate::restart::{STABLE, Verdict, decide};
+use crate::restart::{Verdict, decide};
 use crate::time::Tick;
 use crate::units::Span;
 
@@ -35,10 +36,26 @@ pub struct Remembered {
     pub ended: Option<(Verdict, Tick)>,
     /// The stop that is under way.
     pub stop: Option<Stopping>,
-    /// Its health in this run.
-    pub health: Machine,
+    /// What its checks say in this run.
+    pub checks: Checks,
+    /// Settings that the kernel refused to a running agent.
+    pub refused: Option<Refused>,
     run: Option<Tick>,
 }
+
+/// Settings that could not be given to a running agent.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// What was wanted.
+    pub spec: Arc<AgentSpec>,
+    /// Why not.
+    pub message: String,
+    /// When it is tried again.
+    pub again: Tick,
+}
+
+/// After this time settings that were refused are tried again.
+const ADJUST_AGAIN: Span = Span::seconds(60);
 
 /// A stop that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,56 +69,59 @@ pub struct Stopping {
 }
 
 impl Remembered {
-    fn new(instance: Digest) -> Self {
+    fn new(instance: Digest, failures: u32) -> Self {
         Self {
             instance,
-            failures: 0,
+            failures,
             restarts: 0,
             ended: None,
             stop: None,
-            health: Machine::default(),
+            checks: Checks::default(),
+            refused: None,
             run: None,
         }
     }
 
-    fn saw(&mut self, seen: &ObservedAgent, policy: Restart, now: Tick, jitter: u16) {
+    fn saw(&mut self, seen: &ObservedAgent, now: Tick, jitter: u16) {
         match &seen.phase {
             Phase::Lost { alive: true } => self.ended = None,
             // A new run: what was known of the last one's health is over.
             Phase::Starting => {
                 self.ended = None;
                 self.run = None;
-                self.health = Machine::default();
+                self.checks = Checks::default();
             }
             Phase::Running { since, .. } => {
                 self.ended = None;
                 if self.run != Some(*since) {
                     self.run = Some(*since);
-                    self.health = Machine::default();
+                    self.checks = Checks::default();
                 }
             }
             Phase::Exited(exit) => {
-                self.judge(policy, exit.is_success(), exit.ran_ms, now, jitter);
+                self.judge(seen, exit.is_success(), exit.ran_ms, now, jitter);
             }
             Phase::Failed { .. } | Phase::Lost { alive: false } => {
-                self.judge(policy, false, 0, now, jitter);
+                self.judge(seen, false, 0, now, jitter);
             }
         }
     }
 
-    fn judge(&mut self, policy: Restart, success: bool, ran_ms: u64, now: Tick, jitter: u16) {
+    fn judge(&mut self, seen: &ObservedAgent, success: bool, ran_ms: u64, now: Tick, jitter: u16) {
         if self.ended.is_some() {
             return;
         }
+        let (policy, backoff) = (seen.spec.restart(), seen.spec.restart_backoff);
         let verdict = match self.stop.take().map(|stop| stop.why) {
-            Some(Why::Removed | Why::Replaced | Why::Stopped) => Verdict::Again(Span::seconds(0)),
+            Some(why) if !why.is_its_own_fault() => Verdict::Again(Span::seconds(0)),
             why => {
-                if ran_ms >= STABLE.millis {
+                // Tries of a job are counted, however long each took.
+                if seen.spec.job.is_none() && ran_ms >= backoff.reset_after.millis {
                     self.failures = 0;
                 }
                 self.failures = self.failures.saturating_add(1);
                 let success = success && why != Some(Why::Unhealthy);
-                decide(policy, success, self.failures, jitter)
+                decide(policy, backoff, success, self.failures, jitter)
             }
         };
         self.ended = Some((verdict, now));
@@ -126,12 +146,24 @@ impl Memory {
             desired.agents.contains_key(name) || observed.agents.contains_key(name)
         });
         for (name, seen) in &observed.agents {
-            let remembered =
-                self.agents.entry(name.clone()).or_insert_with(|| Remembered::new(seen.instance));
-            if remembered.instance != seen.instance {
-                *remembered = Remembered::new(seen.instance);
-            }
-            remembered.saw(seen, seen.spec.restart, now, jitter());
+            // Of a run of a job it is written down how often it was tried.
+            let tried = || {
+                let wanted = desired.agents.get(name).filter(|w| w.instance == seen.instance);
+                let run = wanted.and_then(|wanted| wanted.run.as_ref());
+                run.map_or(0, |run| run.attempts.saturating_sub(1))
+            };
+            let remembered = match self.agents.get_mut(name) {
+                Some(known) if known.instance == seen.instance => known,
+                Some(other) => {
+                    *other = Remembered::new(seen.instance, tried());
+                    other
+                }
+                None => {
+                    let new = Remembered::new(seen.instance, tried());
+                    self.agents.entry(name.clone()).or_insert(new)
+                }
+            };
+            remembered.saw(seen, now, jitter());
         }
     }
 
@@ -146,9 +178,10 @@ impl Memory {
                 let since = remembered.stop.map_or(now, |stop| stop.since);
                 remembered.stop = Some(Stopping { since, killed: Some(now), why: *why });
             }
-            Step::Probe { .. } => remembered.health.sent(),
+            Step::Probe { check, .. } => remembered.checks.sent(*check),
             Step::Start { .. } => remembered.restarts = remembered.restarts.saturating_add(1),
             Step::Clean { .. } => remembered.stop = None,
+            Step::Adjust { .. } => {}
         }
     }
 
@@ -157,16 +190,42 @@ impl Memory {
         &mut self,
         name: &AgentName,
         seen: &ObservedAgent,
+        check: Check,
         now: Tick,
         result: Result<(), String>,
     ) {
-        let (Some(remembered), Phase::Running { since, .. }, Some(check)) =
-            (self.agents.get_mut(name), &seen.phase, &seen.spec.health_check)
+        let (Some(remembered), Phase::Running { since, .. }) =
+            (self.agents.get_mut(name), &seen.phase)
         else {
             return;
         };
         if remembered.run == Some(*since) {
-            remembered.health.answered(check, *since, now, result);
+            remembered.checks.answered(check, &seen.spec, *since, now, result);
+        }
+    }
+
+    /// Takes in whether a running agent could be given other settings.
+    pub fn adjusted(
+        &mut self,
+        name: &AgentName,
+        spec: &Arc<AgentSpec>,
+        now: Tick,
+        result: Result<(), String>,
+    ) {
+        let Some(remembered) = self.agents.get_mut(name) else { return };
+        remembered.refused = result.err().map(|message| Refused {
+            spec: spec.clone(),
+            message,
+            again: now.after(ADJUST_AGAIN),
+        });
+    }
+
+    /// Forgets that agents back off, so that what stood in their way is tried again now.
+    pub fn hasten(&mut self) {
+        for remembered in self.agents.values_mut() {
+            if let Some((Verdict::Again(_), at)) = remembered.ended {
+                remembered.ended = Some((Verdict::Again(Span::seconds(0)), at));
+            }
         }
     }
 }

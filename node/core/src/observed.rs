@@ -4,6 +4,7 @@
 //! with what is desired.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +27,7 @@ pub struct ObservedAgent {
     /// The instance it was started as ([`crate::desired::DesiredAgent::instance`]).
     pub instance: Digest,
     /// The spec it was started from.
-    pub spec: AgentSpec,
+    pub spec: Arc<AgentSpec>,
     /// How far it is.
     pub phase: Phase,
 }

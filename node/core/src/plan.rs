@@ -13,7 +13,11 @@ pub mod status;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
+use crate::book::Book;
 use crate::desired::Desired;
+use crate::health::Check;
 use crate::ids::AgentName;
 use crate::memory::Memory;
 use crate::observed::{Observed, Phase};
@@ -56,8 +60,15 @@ pub enum Step {
         /// Which.
         agent: AgentName,
     },
-    /// Probe its health.
+    /// Ask one of its checks.
     Probe {
+        /// Which.
+        agent: AgentName,
+        /// Which of its checks.
+        check: Check,
+    },
+    /// Give a running agent the limits and the other settings that need no restart.
+    Adjust {
         /// Which.
         agent: AgentName,
     },
@@ -71,13 +82,15 @@ impl Step {
             | Self::Terminate { agent, .. }
             | Self::Kill { agent, .. }
             | Self::Clean { agent }
-            | Self::Probe { agent } => agent,
+            | Self::Probe { agent, .. }
+            | Self::Adjust { agent } => agent,
         }
     }
 }
 
 /// What an agent is stopped for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// Nobody wants it any more.
     Removed,
@@ -89,6 +102,21 @@ pub enum Why {
     Unhealthy,
     /// Its monitor is gone, so that nobody collects its output or exit code.
     Lost,
+    /// The node has no room for it any more, or its policy is against it.
+    NotAdmitted,
+    /// A run of a job that takes longer than it may.
+    Deadline,
+    /// The next run of its job takes its place.
+    Superseded,
+    /// Everything on the node is stopped.
+    Down,
+}
+
+impl Why {
+    /// Whether the end counts as a failure of the agent.
+    pub fn is_its_own_fault(self) -> bool {
+        matches!(self, Self::Unhealthy | Self::Lost)
+    }
 }
 
 impl std::fmt::Display for Why {
@@ -99,6 +127,10 @@ impl std::fmt::Display for Why {
             Self::Stopped => "stopped by hand",
             Self::Unhealthy => "unhealthy",
             Self::Lost => "its monitor is gone",
+            Self::NotAdmitted => "this node has no room for it",
+            Self::Deadline => "it takes longer than its deadline",
+            Self::Superseded => "the next run takes its place",
+            Self::Down => "everything is stopped",
         })
     }
 }
@@ -120,8 +152,24 @@ impl Plan {
     }
 }
 
-/// Makes the plan.
-pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Tick) -> Plan {
+/// All that a plan is made from.
+#[derive(Clone, Copy)]
+struct World<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    memory: &'a Memory,
+    book: &'a Book,
+}
+
+/// Makes the plan. `desired` has the book's runs laid over it ([`Book::lay_over`]).
+pub fn plan(
+    desired: &Desired,
+    observed: &Observed,
+    memory: &Memory,
+    book: &Book,
+    now: Tick,
+) -> Plan {
+    let world = World { desired, observed, memory, book };
     let mut plan = Plan::default();
     let needs = diff::needs(desired, observed, memory, now);
     for name in order::stops(&needs, observed) {
@@ -131,19 +179,27 @@ pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Tick) 
         match need {
             Need::Clean => plan.steps.push(Step::Clean { agent: name.clone() }),
             Need::WaitUntil(at) => plan.wake(*at),
+            Need::AdjustLater(at) => {
+                plan.wake(*at);
+                probe(&mut plan, observed, memory, now, name);
+            }
             Need::Rest => probe(&mut plan, observed, memory, now, name),
-            Need::Stop(_) | Need::Start { .. } | Need::NoImage => {}
+            Need::Adjust => {
+                plan.steps.push(Step::Adjust { agent: name.clone() });
+                probe(&mut plan, observed, memory, now, name);
+            }
+            Need::Stop(_) | Need::Start { .. } | Need::NoImage | Need::Obstacle => {}
         }
     }
     let starting = observed.agents.values().filter(|a| a.phase == Phase::Starting).count();
     let room = STARTING_MAX.saturating_sub(starting);
-    for (name, clean) in order::starts(&needs, desired, observed, memory).into_iter().take(room) {
+    for (name, clean) in order::starts(&needs, world).into_iter().take(room) {
         if clean {
             plan.steps.push(Step::Clean { agent: name.clone() });
         }
         plan.steps.push(Step::Start { agent: name.clone() });
     }
-    plan.status = status::tell(desired, observed, memory, &needs);
+    plan.status = status::tell(world, &needs);
     plan
 }
 
@@ -186,13 +242,15 @@ fn probe(plan: &mut Plan, observed: &Observed, memory: &Memory, now: Tick, name:
     let (Some(seen), Some(remembered)) = (observed.agents.get(name), memory.of(name)) else {
         return;
     };
-    let (Phase::Running { since, .. }, Some(check)) = (&seen.phase, &seen.spec.health_check) else {
-        return;
-    };
-    match remembered.health.due(check, *since) {
-        Some(due) if now >= due => plan.steps.push(Step::Probe { agent: name.clone() }),
-        Some(due) => plan.wake(due),
-        None => {}
+    let Phase::Running { since, .. } = &seen.phase else { return };
+    for check in Check::ALL {
+        match remembered.checks.due(check, &seen.spec, *since) {
+            Some(due) if now >= due => {
+                plan.steps.push(Step::Probe { agent: name.clone(), check });
+            }
+            Some(due) => plan.wake(due),
+            None => {}
+        }
     }
 }
 

@@ -3,15 +3,8 @@
 //! Decides, from a restart policy and the failures in a row so far, whether and when. The jitter is
 //! an argument. Facts about past runs live in [`crate::memory`].
 
-use crate::agent::Restart;
+use crate::agent::{Backoff, Restart};
 use crate::units::Span;
-
-/// The wait after the first failure; it doubles with each further one.
-pub const FIRST: Span = Span { millis: 500 };
-/// The longest wait.
-pub const LONGEST: Span = Span::seconds(300);
-/// A run that lasted so long clears the failures before it.
-pub const STABLE: Span = Span::seconds(60);
 
 /// What follows the end of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,20 +22,26 @@ pub enum Verdict {
 /// `failures` counts the short or failed runs in a row, this one included; `jitter` is a random
 /// number, of which a tenth of the wait at most is added, so that a thousand nodes that lost the
 /// same server do not come back in one instant.
-pub fn decide(policy: Restart, success: bool, failures: u32, jitter: u16) -> Verdict {
+pub fn decide(
+    policy: Restart,
+    backoff: Backoff,
+    success: bool,
+    failures: u32,
+    jitter: u16,
+) -> Verdict {
     match policy {
         Restart::Never => Verdict::Done,
         Restart::OnFailure(_) if success => Verdict::Done,
         Restart::OnFailure(Some(most)) if failures > most => Verdict::GiveUp,
         Restart::Always | Restart::UnlessStopped | Restart::OnFailure(_) => {
-            Verdict::Again(wait(failures, jitter))
+            Verdict::Again(wait(backoff, failures, jitter))
         }
     }
 }
 
-fn wait(failures: u32, jitter: u16) -> Span {
+fn wait(backoff: Backoff, failures: u32, jitter: u16) -> Span {
     let doublings = failures.saturating_sub(1).min(32);
-    let base = FIRST.millis.saturating_mul(1 << doublings).min(LONGEST.millis);
+    let base = backoff.initial.millis.saturating_mul(1 << doublings).min(backoff.max.millis);
     let extra = base / 10 * u64::from(jitter) / u64::from(u16::MAX);
     Span { millis: base + extra }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_saphyr::Error as Yaml;
-use skerry_core::agent::{AgentSpec, Condition, HealthCheck, Resources, Restart, Stop};
+use skerry_core::agent::{AgentSpec, Condition, EnvValue, HealthCheck, Resources, Restart, Stop};
 use skerry_core::document::ApiVersion;
 use skerry_core::ids::{AgentName, Digest};
 
@@ -30,11 +30,11 @@ pub struct AgentForm {
     #[serde(default)]
     workdir: Option<String>,
     #[serde(default)]
-    env: BTreeMap<String, String>,
+    env: BTreeMap<String, EnvValue>,
     #[serde(default)]
     resources: Resources,
     #[serde(default)]
-    restart: Restart,
+    restart: Option<Restart>,
     #[serde(default)]
     health_check: Option<HealthCheck>,
     #[serde(default)]
@@ -47,8 +47,6 @@ impl AgentForm {
     /// The agent, with the digest that its image has.
     pub fn spec(self, image: Digest) -> AgentSpec {
         AgentSpec {
-            name: self.name,
-            image,
             command: self.command,
             args: self.args,
             workdir: self.workdir,
@@ -58,6 +56,7 @@ impl AgentForm {
             health_check: self.health_check,
             depends_on: self.depends_on,
             stop: self.stop,
+            ..AgentSpec::new(self.name, image)
         }
     }
 }

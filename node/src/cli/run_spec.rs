@@ -1,7 +1,7 @@
 //! The flags of `skerry run`, and the agent that they describe. Pure.
 
 use clap::Args;
-use skerry_core::agent::{AgentSpec, HealthCheck, OnUnhealthy, Restart, TcpProbe};
+use skerry_core::agent::{AgentSpec, HealthCheck, Restart};
 use skerry_core::ids::{AgentName, Digest, IdError, NAME_MAX};
 use skerry_core::units::{Cpu, Memory, Span};
 
@@ -114,11 +114,11 @@ impl RunArgs {
         spec.command = self.entrypoint;
         spec.args = Some(self.args).filter(|args| !args.is_empty());
         spec.workdir = self.workdir;
-        spec.env = self.env.into_iter().collect();
+        spec.env = self.env.into_iter().map(|(name, value)| (name, value.into())).collect();
         spec.resources.limits.memory = self.memory;
         spec.resources.limits.cpu = self.cpus;
         spec.resources.limits.pids = self.pids_limit;
-        spec.restart = self.restart.unwrap_or_default();
+        spec.restart = self.restart;
         spec.health_check = health_check;
         spec.check().map_err(|error| Usage(error.to_string()))?;
         Ok(spec)
@@ -131,20 +131,19 @@ impl RunArgs {
             || health_timeout.is_some()
             || health_retries.is_some()
             || health_start_period.is_some();
-        let tcp = self.health_tcp.map(|port| TcpProbe { port });
-        if self.health_cmd.is_none() && tcp.is_none() {
-            let text = "the --health options need --health-cmd or --health-tcp";
-            return if tuned { Err(Usage(text.to_owned())) } else { Ok(None) };
-        }
-        Ok(Some(HealthCheck {
-            command: self.health_cmd.clone(),
-            tcp,
-            interval: health_interval.unwrap_or(Span::seconds(30)),
-            timeout: health_timeout.unwrap_or(Span::seconds(5)),
-            retries: health_retries.unwrap_or(3),
-            start_period: health_start_period.unwrap_or(Span::seconds(0)),
-            on_unhealthy: OnUnhealthy::default(),
-        }))
+        let mut check = match (&self.health_cmd, self.health_tcp) {
+            (Some(words), _) => HealthCheck::by_command(words.clone()),
+            (None, Some(port)) => HealthCheck::by_tcp(port),
+            (None, None) => {
+                let text = "the --health options need --health-cmd or --health-tcp";
+                return if tuned { Err(Usage(text.to_owned())) } else { Ok(None) };
+            }
+        };
+        check.interval = health_interval.unwrap_or(check.interval);
+        check.timeout = health_timeout.unwrap_or(check.timeout);
+        check.retries = health_retries.unwrap_or(check.retries);
+        check.start_period = health_start_period.unwrap_or(check.start_period);
+        Ok(Some(check))
     }
 }
 

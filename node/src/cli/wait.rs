@@ -46,6 +46,8 @@ fn judge(goal: Goal, status: Option<&Status>) -> Verdict {
             State::Completed if status.exit.as_ref().is_some_and(Exit::is_success) => {
                 Verdict::Reached
             }
+            // It runs when it is due.
+            State::Scheduled => Verdict::Reached,
             State::Completed | State::BackOff | State::GaveUp | State::Stopped | State::Blocked => {
                 Verdict::Never
             }

@@ -177,9 +177,11 @@ fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Response<Body
         Ok(applied) => json(StatusCode::OK, &Applied { revision, ..applied }),
         Err(error) => {
             let status = match &error {
-                LedgerError::Unknown(_) => StatusCode::NOT_FOUND,
+                LedgerError::Unknown(_) | LedgerError::UnknownConfig(_) => StatusCode::NOT_FOUND,
                 LedgerError::NoLocal => StatusCode::FORBIDDEN,
-                LedgerError::Fleet(..) | LedgerError::Needed(..) => StatusCode::CONFLICT,
+                LedgerError::Fleet(..) | LedgerError::Needed(..) | LedgerError::Admit(_) => {
+                    StatusCode::CONFLICT
+                }
                 LedgerError::Spec(_) => StatusCode::BAD_REQUEST,
                 LedgerError::Closed => StatusCode::SERVICE_UNAVAILABLE,
                 LedgerError::Store(_) | LedgerError::Row(..) | LedgerError::Document(_) => {

@@ -2,12 +2,13 @@
 //!
 //! They are kept apart from the fleet's document. A name of the fleet's is refused with its owner.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use skerry_core::admit;
 use skerry_core::agent::SpecError;
 use skerry_core::desired::LocalWish;
-use skerry_core::document::check_agents;
-use skerry_core::ids::AgentName;
+use skerry_core::document::{check_agents, check_configs};
+use skerry_core::ids::{AgentName, DataKey, DataName};
 
 use super::{Ledger, LedgerError, Verb, put};
 use crate::api::{Applied, Apply};
@@ -46,8 +47,15 @@ impl Ledger {
             }
             next.insert(name, wish);
         }
+        let mut configs = self.local_configs.clone();
+        configs.extend(apply.configs.clone());
+        check_configs(&configs)?;
         let specs: Vec<_> = next.values().map(|wish| wish.spec.clone()).collect();
         check_agents(&specs)?;
+        let fleet = self.document.iter().flat_map(|document| &document.get().agents);
+        let fleet = fleet.filter(|spec| !next.contains_key(&spec.name));
+        let wanted = next.values().filter(|wish| !wish.stopped).map(|wish| &wish.spec);
+        admit::check(wanted, fleet, &self.profile)?;
         if apply.dry_run {
             return Ok(applied);
         }
@@ -57,10 +65,13 @@ impl Ledger {
         let puts = touched.filter_map(|name| {
             next.get(name).map(|wish| put(Space::Local, name.as_str().as_bytes(), wish))
         });
-        let changes: Vec<_> = removals.chain(puts).collect();
+        let set = apply.configs.iter().filter(|(name, v)| self.local_configs.get(name) != Some(v));
+        let set = set.map(|(name, values)| put(Space::Config, name.as_str().as_bytes(), values));
+        let changes: Vec<_> = removals.chain(puts).chain(set).collect();
         if !changes.is_empty() {
             self.commit(&changes)?;
             self.local = next;
+            self.local_configs = configs;
             self.publish();
         }
         Ok(applied)
@@ -101,6 +112,34 @@ impl Ledger {
             self.publish();
         }
         Ok(applied)
+    }
+
+    /// Sets a config of local agents, or removes it. Agents that read it run anew.
+    pub(super) fn configure(
+        &mut self,
+        name: DataName,
+        values: Option<BTreeMap<DataKey, String>>,
+    ) -> Result<Applied, LedgerError> {
+        if !self.local_allowed {
+            return Err(LedgerError::NoLocal);
+        }
+        let mut next = self.local_configs.clone();
+        let change = match values {
+            Some(values) => {
+                let change = put(Space::Config, name.as_str().as_bytes(), &values);
+                next.insert(name, values);
+                check_configs(&next)?;
+                change
+            }
+            None if next.remove(&name).is_none() => return Err(LedgerError::UnknownConfig(name)),
+            None => Change::remove(Space::Config, name.as_str()),
+        };
+        if next != self.local_configs {
+            self.commit(&[change])?;
+            self.local_configs = next;
+            self.publish();
+        }
+        Ok(Applied::default())
     }
 
     fn refuse_fleet(&self, name: &AgentName) -> Result<(), LedgerError> {

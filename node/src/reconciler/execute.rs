@@ -1,6 +1,7 @@
 //! One step, one effect. A step that fails is told by `false`, and by what is observed after it.
 
 use skerry_core::desired::Desired;
+use skerry_core::health::Check;
 use skerry_core::ids::AgentName;
 use skerry_core::plan::Step;
 
@@ -8,6 +9,7 @@ use super::Reconciler;
 use crate::clock;
 use crate::containers::{ContainerError, Found};
 use crate::probe;
+use crate::store::StoreError;
 use crate::wake::{Event, watch_child};
 
 /// Why a step failed.
@@ -17,6 +19,8 @@ enum StepError {
     Container(#[from] ContainerError),
     #[error("image: {0}")]
     Image(#[from] skerry_images::StoreError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("nobody wants it any more")]
     Gone,
 }
@@ -36,8 +40,12 @@ impl Reconciler {
                 self.containers.kill(agent).map_err(StepError::from)
             }
             Step::Clean { agent } => self.clean(agent, desired),
-            Step::Probe { agent } => {
-                self.probe(agent);
+            Step::Probe { agent, check } => {
+                self.probe(agent, *check);
+                Ok(())
+            }
+            Step::Adjust { agent } => {
+                self.adjust(agent, desired);
                 Ok(())
             }
         };
@@ -53,6 +61,10 @@ impl Reconciler {
 
     fn start(&mut self, name: &AgentName, desired: &Desired) -> Result<(), StepError> {
         let wanted = desired.agents.get(name).ok_or(StepError::Gone)?;
+        if let Some(run) = &wanted.run {
+            // A run that was started and not written down would be started too often.
+            self.note_attempt(run)?;
+        }
         let launched = self
             .images
             .image(&wanted.spec.image)
@@ -90,17 +102,27 @@ impl Reconciler {
         Ok(())
     }
 
-    fn probe(&self, name: &AgentName) {
+    /// Gives a running agent what can be changed without a restart. A refusal is told, and tried
+    /// again after a while.
+    fn adjust(&mut self, name: &AgentName, desired: &Desired) {
+        let Some(wanted) = desired.agents.get(name) else { return };
+        let result = self.containers.adjust(wanted).map_err(|error| error.to_string());
+        match &result {
+            Ok(()) => tracing::info!(agent = %name, "changed while it runs"),
+            Err(error) => tracing::warn!(agent = %name, error, "cannot be changed while it runs"),
+        }
+        self.memory.adjusted(name, &wanted.spec, clock::tick(), result);
+    }
+
+    fn probe(&self, name: &AgentName, check: Check) {
         let Some(found) = self.found.get(name) else { return };
-        let (Some(check), Some(state)) = (&found.seen.spec.health_check, &found.state) else {
-            return;
-        };
+        let (Some(how), Some(state)) = (check.of(&found.seen.spec), &found.state) else { return };
         let (agent, events) = (name.clone(), self.events_in.clone());
-        let (check, pid) = (check.clone(), state.init.pid);
+        let (how, pid) = (how.clone(), state.init.pid);
         let run_dir = self.containers.run_dir(name);
         tokio::spawn(async move {
-            let result = probe::probe(&check, &run_dir, pid).await;
-            let _ = events.send(Event::Probed { agent, result }).await;
+            let result = probe::probe(&how, &run_dir, pid).await;
+            let _ = events.send(Event::Probed { agent, check, result }).await;
         });
     }
 }

@@ -153,23 +153,32 @@ impl<'a> Watcher<'a> {
 
 /// Whether every agent of the document is what it must be, and none is left of another.
 fn settled(document: &Document, report: &Report) -> Settled {
+    let mut names = BTreeSet::new();
     for spec in &document.agents {
-        let Some(status) = report.agents.get(&spec.name) else {
-            if report.clashes.contains(&spec.name) {
-                continue;
-            }
-            return Settled::NotYet(format!("agent {} was not begun", spec.name));
-        };
-        let there = matches!(status.state, State::Running | State::Completed | State::Stopped);
-        let same = status.instance == spec.digest();
-        if !(there && same || report.clashes.contains(&spec.name)) {
-            let line = agent_line(spec.name.as_str(), status);
-            return Settled::NotYet(format!("it came no further than {line}"));
+        let numbered = names_of(spec);
+        names.extend(numbered.iter().cloned());
+        if report.clashes.contains(&spec.name) {
+            continue;
         }
+        // Of a job, what it runs as may not be there yet, and it itself always is.
+        let told = if spec.job.is_some() { vec![spec.name.clone()] } else { numbered };
+        for name in told {
+            let Some(status) = report.agents.get(&name) else {
+                return Settled::NotYet(format!("agent {name} was not begun"));
+            };
+            let there = matches!(
+                status.state,
+                State::Running | State::Completed | State::Stopped | State::Scheduled
+            );
+            if !(there && status.current) {
+                let line = agent_line(name.as_str(), status);
+                return Settled::NotYet(format!("it came no further than {line}"));
+            }
+        }
+        names.insert(spec.name.clone());
     }
     let left = report.agents.iter().find(|(name, status)| {
-        status.source != Some(Source::Local)
-            && !document.agents.iter().any(|spec| spec.name == **name)
+        status.source != Some(Source::Local) && !names.contains(*name)
     });
     match left {
         Some((name, _)) => Settled::NotYet(format!("agent {name} was not gone")),

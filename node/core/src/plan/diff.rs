@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::agent::OnUnhealthy;
 use crate::desired::{Desired, DesiredAgent};
-use crate::health::Health;
 use crate::ids::AgentName;
 use crate::memory::{Memory, Remembered};
 use crate::observed::{Observed, ObservedAgent, Phase};
@@ -31,6 +29,12 @@ pub(super) enum Need {
     WaitUntil(Tick),
     /// It cannot start: its image is not in the store.
     NoImage,
+    /// It cannot start, for a reason that the desired agent carries.
+    Obstacle,
+    /// It runs, and gets settings that need no restart.
+    Adjust,
+    /// The kernel refused those settings; they are tried again then.
+    AdjustLater(Tick),
 }
 
 /// The needs of every agent that is desired or observed.
@@ -49,10 +53,12 @@ pub(super) fn needs(
                 .is_some_and(|wanted| observed.images.contains(&wanted.spec.image));
             let need = match (desired.agents.get(name), observed.agents.get(name)) {
                 (None, Some(seen)) if seen.phase.is_live() => Need::Stop(Why::Removed),
+                // How the last run of a job ended can be looked at until the next one.
+                (None, Some(_)) if desired.is_of_job(name) => Need::Rest,
                 (None, Some(_)) => Need::Clean,
                 (None, None) => Need::Rest,
-                (Some(wanted), None) if wanted.stopped => Need::Rest,
-                (Some(_), None) => start(has_image, false),
+                (Some(wanted), None) if wanted.halt.is_some() => halted(wanted),
+                (Some(wanted), None) => start(wanted, has_image, false),
                 (Some(wanted), Some(seen)) => {
                     compare(wanted, seen, memory.of(name), has_image, now)
                 }
@@ -62,8 +68,16 @@ pub(super) fn needs(
         .collect()
 }
 
-fn start(has_image: bool, clean: bool) -> Need {
-    if has_image { Need::Start { clean } } else { Need::NoImage }
+fn start(wanted: &DesiredAgent, has_image: bool, clean: bool) -> Need {
+    match (wanted.obstacle.is_some(), has_image) {
+        (true, _) => Need::Obstacle,
+        (false, false) => Need::NoImage,
+        (false, true) => Need::Start { clean },
+    }
+}
+
+fn halted(wanted: &DesiredAgent) -> Need {
+    if wanted.obstacle.is_some() { Need::Obstacle } else { Need::Rest }
 }
 
 fn compare(
@@ -74,43 +88,48 @@ fn compare(
     now: Tick,
 ) -> Need {
     let live = seen.phase.is_live();
-    if wanted.stopped {
-        return if live { Need::Stop(Why::Stopped) } else { Need::Rest };
+    if let Some(why) = wanted.halt {
+        return if live { Need::Stop(why) } else { halted(wanted) };
     }
     if seen.phase == (Phase::Lost { alive: true }) {
         return Need::Stop(Why::Lost);
     }
     if seen.instance != wanted.instance {
-        return match (live, has_image) {
+        return match (live, start(wanted, has_image, true)) {
             // What runs is worth more than what cannot be started.
-            (true, false) => Need::NoImage,
-            (true, true) => Need::Stop(Why::Replaced),
-            (false, has_image) => start(has_image, true),
+            (true, Need::Start { .. }) => Need::Stop(Why::Replaced),
+            (_, need) => need,
         };
     }
     if live {
-        return keep(seen, memory);
+        return keep(wanted, seen, memory, now);
     }
     match memory.and_then(|m| m.ended) {
-        Some((Verdict::Again(wait), at)) if now >= at.after(wait) => start(has_image, true),
+        Some((Verdict::Again(wait), at)) if now >= at.after(wait) => start(wanted, has_image, true),
         Some((Verdict::Again(wait), at)) => Need::WaitUntil(at.after(wait)),
         Some((Verdict::Done | Verdict::GiveUp, _)) | None => Need::Rest,
     }
 }
 
-/// The same spec runs: it is left alone, unless it is ill or already being stopped.
-fn keep(seen: &ObservedAgent, memory: Option<&Remembered>) -> Need {
+/// The same container is wanted: it is left alone, unless it is ill or already being stopped.
+fn keep(
+    wanted: &DesiredAgent,
+    seen: &ObservedAgent,
+    memory: Option<&Remembered>,
+    now: Tick,
+) -> Need {
     let Some(memory) = memory else { return Need::Rest };
     if let Some(stopping) = memory.stop {
         return Need::Stop(stopping.why);
     }
-    let restarts = seen
-        .spec
-        .health_check
-        .as_ref()
-        .is_some_and(|check| check.on_unhealthy == OnUnhealthy::Restart);
-    if restarts && memory.health.health() == Health::Unhealthy {
+    if memory.checks.must_restart(&seen.spec) {
         return Need::Stop(Why::Unhealthy);
     }
-    Need::Rest
+    let running = matches!(seen.phase, Phase::Running { .. });
+    let same = wanted.is_met_by(seen);
+    match memory.refused.as_ref().filter(|refused| refused.spec == wanted.spec) {
+        _ if !running || same => Need::Rest,
+        Some(refused) if now < refused.again => Need::AdjustLater(refused.again),
+        _ => Need::Adjust,
+    }
 }

@@ -1,14 +1,14 @@
 //! Who may go first: dependents end before what they depend on, and start after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agent::Condition;
-use crate::desired::{Desired, DesiredAgent};
-use crate::health::Health;
+use crate::book::Outcome;
+use crate::desired::{DesiredAgent, DesiredJob, names_of};
 use crate::ids::AgentName;
-use crate::memory::Memory;
 use crate::observed::{Observed, Phase};
 
+use super::World;
 use super::diff::Need;
 
 /// Of those that must end, the ones whose dependents, as far as these must end too, are gone.
@@ -21,77 +21,87 @@ pub(super) fn stops<'a>(
         .filter(|(_, need)| matches!(need, Need::Stop(_)))
         .map(|(name, _)| name)
         .collect();
-    let needed_by_another = |name: &AgentName| {
-        all.iter().any(|other| {
-            observed.agents.get(*other).is_some_and(|seen| {
-                seen.phase.is_live() && *other != name && seen.spec.depends_on.contains_key(name)
-            })
-        })
-    };
-    let free: Vec<_> = all.iter().copied().filter(|name| !needed_by_another(name)).collect();
+    let live = all.iter().filter_map(|name| observed.agents.get(*name).map(|seen| (*name, seen)));
+    let needed: BTreeSet<&AgentName> = live
+        .filter(|(_, seen)| seen.phase.is_live())
+        .flat_map(|(name, seen)| seen.spec.depends_on.keys().filter(move |on| *on != name))
+        .collect();
+    let free: Vec<_> = all.iter().copied().filter(|name| !needed.contains(name)).collect();
     // What runs may stem from several documents, and their dependencies together may go round.
     if free.is_empty() { all } else { free }
 }
 
-/// Those that may start now, with whether old traces must go first.
+/// Those that may start now, with whether old traces must go first. Priority goes first.
 pub(super) fn starts<'a>(
     needs: &'a BTreeMap<AgentName, Need>,
-    desired: &Desired,
-    observed: &Observed,
-    memory: &Memory,
+    world: World<'_>,
 ) -> Vec<(&'a AgentName, bool)> {
-    needs
+    let mut starts: Vec<_> = needs
         .iter()
         .filter_map(|(name, need)| match need {
-            Need::Start { clean } => Some((name, *clean)),
+            Need::Start { clean } => Some((name, *clean, world.desired.agents.get(name)?)),
             _ => None,
         })
-        .filter(|(name, _)| {
-            desired
-                .agents
-                .get(*name)
-                .is_some_and(|wanted| unmet(wanted, needs, desired, observed, memory).is_none())
-        })
-        .collect()
+        .filter(|(_, _, wanted)| unmet(wanted, needs, world).is_none())
+        .collect();
+    starts.sort_by_key(|(_, _, wanted)| std::cmp::Reverse(wanted.spec.priority));
+    starts.into_iter().map(|(name, clean, _)| (name, clean)).collect()
 }
 
 /// The first dependency that does not hold yet.
 pub(super) fn unmet<'a>(
     wanted: &'a DesiredAgent,
     needs: &BTreeMap<AgentName, Need>,
-    desired: &Desired,
-    observed: &Observed,
-    memory: &Memory,
+    world: World<'_>,
 ) -> Option<(&'a AgentName, Condition)> {
     wanted
         .spec
         .depends_on
         .iter()
         .map(|(on, condition)| (on, *condition))
-        .find(|(on, condition)| !holds(on, *condition, needs, desired, observed, memory))
+        .find(|(on, condition)| !holds(on, *condition, needs, world))
 }
 
 fn holds(
     on: &AgentName,
     condition: Condition,
     needs: &BTreeMap<AgentName, Need>,
-    desired: &Desired,
-    observed: &Observed,
-    memory: &Memory,
+    world: World<'_>,
 ) -> bool {
+    if let Some(job) = world.desired.jobs.get(on) {
+        return job_holds(job, condition, world);
+    }
     if matches!(needs.get(on), Some(Need::Stop(_) | Need::Clean) | None) {
         return false;
     }
-    let Some(seen) = observed.agents.get(on) else { return false };
+    let Some(seen) = world.observed.agents.get(on) else { return false };
     let running = matches!(seen.phase, Phase::Running { .. });
     match condition {
         Condition::Started => running,
         Condition::Healthy => {
-            running && memory.of(on).is_some_and(|m| m.health.health() == Health::Healthy)
+            running && world.memory.of(on).is_some_and(|m| m.checks.serves(&seen.spec))
         }
         Condition::Completed => {
-            let same = desired.agents.get(on).is_some_and(|w| w.instance == seen.instance);
+            let same = world.desired.agents.get(on).is_some_and(|w| w.instance == seen.instance);
             same && matches!(&seen.phase, Phase::Exited(exit) if exit.is_success())
+        }
+    }
+}
+
+/// A job is completed when its last run succeeded, though nothing of that run may be left.
+fn job_holds(job: &DesiredJob, condition: Condition, world: World<'_>) -> bool {
+    let Some(record) = world.book.of(&job.agent.of) else { return false };
+    match condition {
+        Condition::Completed => {
+            record.runs.is_empty()
+                && record.last().is_some_and(|last| last.outcome == Outcome::Succeeded)
+        }
+        Condition::Started | Condition::Healthy => {
+            let running = |name: &AgentName| {
+                let seen = world.observed.agents.get(name);
+                seen.is_some_and(|seen| matches!(seen.phase, Phase::Running { .. }))
+            };
+            !record.runs.is_empty() && names_of(&job.agent.spec).iter().any(running)
         }
     }
 }

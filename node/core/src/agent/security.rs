@@ -1,0 +1,521 @@
+//! What an agent may do to the machine. Everything is refused until it is said here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::LIST_MAX;
+use super::fault::{Fault, fault};
+use super::text::{self, path_problem};
+
+/// What an agent may do. Names are those of Kubernetes' security context, where it has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Security {
+    /// The user id the program runs as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as_user: Option<u32>,
+    /// Its group id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as_group: Option<u32>,
+    /// Further groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supplemental_groups: Vec<u32>,
+    /// Nothing of the image can be changed; true by default. If not, changes are in memory, count
+    /// towards its limit, and are gone when the agent ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only_root_filesystem: Option<bool>,
+    /// Capabilities (capabilities(7)); none by default.
+    #[serde(default, skip_serializing_if = "Capabilities::is_empty")]
+    pub capabilities: Capabilities,
+    /// No program in it can gain more rights than it was given; true by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_new_privileges: Option<bool>,
+    /// Which system calls it may make.
+    #[serde(default, skip_serializing_if = "Seccomp::is_default")]
+    pub seccomp: Seccomp,
+    /// It gets a range of user ids of its own, in which its root is nobody on the host.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub user_namespace: bool,
+    /// Paths that it cannot see; the usual ones of `/proc` and `/sys` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masked_paths: Option<Vec<String>>,
+    /// Paths that it can only read; the usual ones of `/proc` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readonly_paths: Option<Vec<String>>,
+    /// Devices of the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Device>,
+    /// Every capability, every device, no filter: the agent is as strong as root on the host. Only
+    /// where the node's policy allows it.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub privileged: bool,
+    /// Kernel settings of its own namespaces, such as `net.ipv4.ip_unprivileged_port_start`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "text::map")]
+    pub sysctls: BTreeMap<String, String>,
+    /// Resource limits of its processes (setrlimit(2)), such as `nofile`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rlimits: BTreeMap<String, Rlimit>,
+}
+
+/// Capabilities that are added to none, or left out of what was added.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Capabilities {
+    /// Such as `NET_RAW`, with or without `CAP_`; `ALL` for every one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add: Vec<String>,
+    /// What is left out of `add`. `ALL` is understood, and changes nothing: none is the beginning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<String>,
+}
+
+/// Every capability, in the order of their numbers (capabilities(7)).
+pub const CAPABILITIES: [&str; 41] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+fn plain_capability(text: &str) -> String {
+    let name = text.to_ascii_uppercase();
+    name.strip_prefix("CAP_").unwrap_or(&name).to_owned()
+}
+
+impl Capabilities {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What the agent has in the end, without `CAP_`.
+    pub fn granted(&self) -> Vec<&'static str> {
+        let added: Vec<String> = self.add.iter().map(|name| plain_capability(name)).collect();
+        let dropped: Vec<String> = self.drop.iter().map(|name| plain_capability(name)).collect();
+        let has = |list: &[String], name: &str| list.iter().any(|entry| entry == name);
+        let all = has(&added, "ALL");
+        CAPABILITIES
+            .into_iter()
+            .filter(|name| all || has(&added, name))
+            .filter(|name| !has(&dropped, name))
+            .collect()
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        for (field, list) in [("add", &self.add), ("drop", &self.drop)] {
+            let known = |name: &String| {
+                let name = plain_capability(name);
+                name == "ALL" || CAPABILITIES.contains(&name.as_str())
+            };
+            if let Some(unknown) = list.iter().find(|name| !known(name)) {
+                return fault(field, format!("'{unknown}' is not a capability, such as NET_RAW"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which system calls an agent may make.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Seccomp {
+    /// A list of ordinary ones; all others fail with EPERM.
+    #[default]
+    Default,
+    /// All.
+    Unconfined,
+    /// A profile in the form of OCI's runtime specification, `linux.seccomp`.
+    Profile(Box<SeccompProfile>),
+}
+
+impl Seccomp {
+    fn is_default(&self) -> bool {
+        *self == Self::Default
+    }
+}
+
+impl Serialize for Seccomp {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Default => s.serialize_str("default"),
+            Self::Unconfined => s.serialize_str("unconfined"),
+            Self::Profile(profile) => profile.serialize(s),
+        }
+    }
+}
+
+struct SeccompVisitor;
+
+impl<'de> de::Visitor<'de> for SeccompVisitor {
+    type Value = Seccomp;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("default, unconfined, or a profile with defaultAction and syscalls")
+    }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Seccomp, E> {
+        match text {
+            "default" => Ok(Seccomp::Default),
+            "unconfined" => Ok(Seccomp::Unconfined),
+            other => Err(E::custom(format!(
+                "'{other}' is neither default nor unconfined; a profile is written out here"
+            ))),
+        }
+    }
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Seccomp, A::Error> {
+        let profile = SeccompProfile::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Seccomp::Profile(Box::new(profile)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Seccomp {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(SeccompVisitor)
+    }
+}
+
+/// `linux.seccomp` of OCI's runtime specification, as far as it can be enforced here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeccompProfile {
+    /// What happens with a call that no rule names, such as `SCMP_ACT_ERRNO`.
+    pub default_action: String,
+    /// The error number of such a call; 1 (EPERM) by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_errno_ret: Option<u32>,
+    /// Read, and not needed: the filter is for the machine's own architecture, and a call by another
+    /// one ends the program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub architectures: Vec<String>,
+    /// The rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub syscalls: Vec<SyscallRule>,
+}
+
+/// What happens with some system calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SyscallRule {
+    /// Their names; unknown ones are passed over, as every runtime does.
+    pub names: Vec<String>,
+    /// Such as `SCMP_ACT_ALLOW`.
+    pub action: String,
+    /// The error number of `SCMP_ACT_ERRNO`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errno_ret: Option<u32>,
+    /// Conditions on arguments, all of which must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<SyscallArg>,
+}
+
+/// A condition on one argument.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SyscallArg {
+    /// Which, from 0.
+    pub index: u8,
+    /// What it is compared with; the mask, for `SCMP_CMP_MASKED_EQ`.
+    pub value: u64,
+    /// What the masked argument is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_two: Option<u64>,
+    /// Such as `SCMP_CMP_EQ`.
+    pub op: String,
+}
+
+/// A device of the host that an agent gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Device {
+    /// Its path on the host, such as `/dev/ttyUSB0`.
+    pub path: String,
+    /// Its path inside; the same by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// What is allowed: `r`, `w` and `m` (mknod); `rw` by default.
+    #[serde(default)]
+    pub permissions: Permissions,
+}
+
+/// What is allowed with a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Permissions {
+    /// Reading.
+    pub read: bool,
+    /// Writing.
+    pub write: bool,
+    /// Making device nodes.
+    pub mknod: bool,
+}
+
+impl Default for Permissions {
+    fn default() -> Self {
+        Self { read: true, write: true, mknod: false }
+    }
+}
+
+impl FromStr for Permissions {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() || text.len() > 3 || !text.bytes().all(|b| b"rwm".contains(&b)) {
+            return Err(format!("'{text}' is not a choice of r, w and m, such as rw"));
+        }
+        let has = |letter| text.contains(letter);
+        Ok(Self { read: has('r'), write: has('w'), mknod: has('m') })
+    }
+}
+
+impl TryFrom<String> for Permissions {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Permissions> for String {
+    fn from(allowed: Permissions) -> String {
+        allowed.to_string()
+    }
+}
+
+impl fmt::Display for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (letter, there) in [("r", self.read), ("w", self.write), ("m", self.mknod)] {
+            if there {
+                f.write_str(letter)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A limit of setrlimit(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rlimit {
+    /// What holds.
+    pub soft: u64,
+    /// Up to where the program may raise it.
+    pub hard: u64,
+}
+
+/// The names that setrlimit(2) knows, in lower case and without `RLIMIT_`.
+pub const RLIMITS: [&str; 16] = [
+    "as",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
+
+/// Settings that are the agent's own: of its network, IPC and host name.
+const SYSCTLS: [&str; 9] = [
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shm_rmid_forced",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.domainname",
+];
+
+impl Security {
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        if self.supplemental_groups.len() > 64 {
+            return fault("supplementalGroups", "has more than 64 entries");
+        }
+        if self.run_as_group.is_some() && self.run_as_user.is_none() {
+            return fault("runAsGroup", "needs runAsUser; or use user: UID:GID");
+        }
+        self.capabilities.check().map_err(Fault::below("capabilities"))?;
+        for (field, paths) in
+            [("maskedPaths", &self.masked_paths), ("readonlyPaths", &self.readonly_paths)]
+        {
+            let paths = paths.as_deref().unwrap_or_default();
+            if paths.len() > LIST_MAX || paths.iter().any(|path| path_problem(path).is_some()) {
+                return fault(field, "must be at most 256 absolute paths without '..'");
+            }
+        }
+        self.check_devices()?;
+        self.check_settings()?;
+        if self.privileged {
+            let moot = [
+                ("capabilities", !self.capabilities.is_empty()),
+                ("devices", !self.devices.is_empty()),
+                ("seccomp", !self.seccomp.is_default()),
+                ("maskedPaths", self.masked_paths.is_some()),
+                ("readonlyPaths", self.readonly_paths.is_some()),
+                ("noNewPrivileges", self.no_new_privileges.is_some()),
+            ];
+            if let Some((field, _)) = moot.into_iter().find(|(_, said)| *said) {
+                return fault(field, "has no meaning beside privileged, which allows everything");
+            }
+        }
+        if let Seccomp::Profile(profile) = &self.seccomp {
+            profile.check().map_err(Fault::below("seccomp"))?;
+        }
+        Ok(())
+    }
+
+    fn check_devices(&self) -> Result<(), Fault> {
+        if self.devices.len() > 64 {
+            return fault("devices", "has more than 64 entries");
+        }
+        for (index, device) in self.devices.iter().enumerate() {
+            for (field, path) in [("path", Some(&device.path)), ("target", device.target.as_ref())] {
+                let wrong = |path: &String| {
+                    path_problem(path).is_some() || !path.starts_with("/dev/") || path.len() < 6
+                };
+                if path.is_some_and(wrong) {
+                    return fault(format!("devices[{index}].{field}"), "must be a path below /dev");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_settings(&self) -> Result<(), Fault> {
+        if self.sysctls.len() > 64 {
+            return fault("sysctls", "has more than 64 entries");
+        }
+        for (name, value) in &self.sysctls {
+            let plain = name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+            let own = SYSCTLS.contains(&name.as_str())
+                || name.starts_with("net.")
+                || name.starts_with("fs.mqueue.");
+            if !plain || name.contains("..") || !own {
+                return fault(
+                    format!("sysctls.{name}"),
+                    "is a setting of the whole machine, or unknown; allowed are net.*, fs.mqueue.*, kernel.msg*, kernel.shm*, kernel.sem and kernel.domainname",
+                );
+            }
+            if value.is_empty() || value.len() > 256 || value.contains(['\0', '\n']) {
+                return fault(format!("sysctls.{name}"), "must be 1 to 256 characters on one line");
+            }
+        }
+        for (name, limit) in &self.rlimits {
+            if !RLIMITS.contains(&name.as_str()) {
+                return fault(format!("rlimits.{name}"), format!("is unknown; known are {}", RLIMITS.join(", ")));
+            }
+            if limit.soft > limit.hard {
+                return fault(format!("rlimits.{name}"), "has a soft limit over its hard one");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Actions that can be enforced without a listener outside the kernel.
+pub const SECCOMP_ACTIONS: [&str; 7] = [
+    "SCMP_ACT_ALLOW",
+    "SCMP_ACT_ERRNO",
+    "SCMP_ACT_KILL",
+    "SCMP_ACT_KILL_PROCESS",
+    "SCMP_ACT_KILL_THREAD",
+    "SCMP_ACT_LOG",
+    "SCMP_ACT_TRAP",
+];
+
+/// Comparisons of arguments.
+pub const SECCOMP_OPERATORS: [&str; 7] = [
+    "SCMP_CMP_EQ",
+    "SCMP_CMP_NE",
+    "SCMP_CMP_LT",
+    "SCMP_CMP_LE",
+    "SCMP_CMP_GT",
+    "SCMP_CMP_GE",
+    "SCMP_CMP_MASKED_EQ",
+];
+
+impl SeccompProfile {
+    fn check(&self) -> Result<(), Fault> {
+        let action = |field: String, action: &str| {
+            if SECCOMP_ACTIONS.contains(&action) {
+                return Ok(());
+            }
+            let known = SECCOMP_ACTIONS.join(", ");
+            fault(field, format!("'{action}' cannot be enforced here; known are {known}"))
+        };
+        action("defaultAction".to_owned(), &self.default_action)?;
+        if self.syscalls.len() > 1024 {
+            return fault("syscalls", "has more than 1024 rules");
+        }
+        for (index, rule) in self.syscalls.iter().enumerate() {
+            let field = |name: &str| format!("syscalls[{index}].{name}");
+            action(field("action"), &rule.action)?;
+            if rule.names.is_empty() || rule.names.len() > 1024 {
+                return fault(field("names"), "must be 1 to 1024 names");
+            }
+            if rule.args.len() > 6 {
+                return fault(field("args"), "has more than 6 conditions");
+            }
+            for (place, arg) in rule.args.iter().enumerate() {
+                if arg.index > 5 {
+                    return fault(field(&format!("args[{place}].index")), "must be 0 to 5");
+                }
+                if !SECCOMP_OPERATORS.contains(&arg.op.as_str()) {
+                    let known = SECCOMP_OPERATORS.join(", ");
+                    return fault(field(&format!("args[{place}].op")), format!("is none of {known}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
