@@ -61,13 +61,14 @@ fn script(dice: &mut Dice, number: u64, digests: &[String]) -> String {
     }
     if dice.percent(60) {
         let pauses = pauses(dice, 100, 1500);
-        script.push_str(&forever(&pauses, "skerry restart pet >/dev/null 2>&1"));
+        script.push_str(&forever(&pauses, "skerry restart pet >/dev/null 2>&1 && echo restarted"));
     }
     if dice.percent(50) {
         let pauses = pauses(dice, 200, 2500);
         script.push_str(&forever(
             &pauses,
-            "kill -9 $(skerry status --format json | sed -n 's/^.*\"pid\": \\([0-9]*\\).*/\\1/p')",
+            "kill -9 $(skerry status --format json | sed -n 's/^.*\"pid\": \\([0-9]*\\).*/\\1/p') && \
+             echo killed",
         ));
     }
     if dice.percent(20) {
