@@ -7,7 +7,9 @@
 # rustc-web, cargo-web and rust-web-src, a newer compiler with its sources but without prebuilt musl targets.
 # Compiler for C, linker and libc are zig's in both cases, at a fixed version from PyPI.
 
-ZIG_VERSION=0.17.1
+# Of zig's versions the last with musl's own malloc: from 0.16 on it has one of zig's, whose calloc writes to all that it
+# hands out, and an idle node holds 28 MiB instead of a few.
+ZIG_VERSION=0.15.2
 ZIGBUILD_VERSION=0.24.0
 # Where tools and patched sources are kept; cross/reproduce shares one place between two trees.
 TOOLS="${SKERRY_TOOLS:-${CARGO_TARGET_DIR:-$ROOT/target}/cross}"
