@@ -160,6 +160,7 @@ fn connect(
     let outbox = StoredOutbox(store.clone());
     let session = skerry_sync::start(broker, outbox, gone.clone(), move || birth.clone())?;
     link_in.send_replace(Some(session.link.clone()));
+    link::catch_up(&session.link, &public.borrow());
     tokio::spawn(session.task);
     tokio::spawn(link::serve(session.inbound, desk));
     let counter = Counter::load(store)?;
