@@ -12,8 +12,6 @@ mod failure;
 mod image;
 mod inspect;
 mod logs;
-mod manifest;
-mod nearest;
 mod node_args;
 mod output;
 mod pack;
@@ -24,6 +22,7 @@ mod stats;
 mod status;
 mod table;
 mod units;
+mod validate;
 mod wait;
 
 use std::path::PathBuf;
@@ -101,6 +100,8 @@ enum Verb {
     Run(Box<run_spec::RunArgs>),
     /// Create or change agents as a YAML or JSON file says
     Apply(apply::ApplyArgs),
+    /// Check files of agents without a node
+    Validate(validate::ValidateArgs),
     /// List agents
     Ps(ps::PsArgs),
     /// Show what an agent has printed
@@ -161,6 +162,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         // It forks, so it must come before anything that starts threads.
         Verb::Check(args) => check::check(&place, args),
         Verb::Version(args) => status::version(&args),
+        Verb::Validate(args) => validate::validate(&args),
         verb => block_on(ask(&place, verb))?,
     }
 }
@@ -180,9 +182,12 @@ async fn ask(place: &Place, verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Inspect(args) => inspect::inspect(&client, &args).await,
         Verb::Stats(args) => stats::stats(&client, &args).await,
         Verb::Status(args) => status::status(&client, &args).await,
-        Verb::Node(_) | Verb::Exec(_) | Verb::Image(_) | Verb::Check(_) | Verb::Version(_) => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Verb::Node(_)
+        | Verb::Exec(_)
+        | Verb::Image(_)
+        | Verb::Check(_)
+        | Verb::Version(_)
+        | Verb::Validate(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

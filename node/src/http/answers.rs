@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hyper::{Response, StatusCode};
 use skerry_core::ids::AgentName;
+use skerry_core::reading;
 use skerry_sync::{Link, LinkState};
 use tokio::sync::watch;
 
@@ -88,7 +89,7 @@ impl Node {
     }
 
     pub(super) async fn apply(&self, bytes: &[u8]) -> Response<Body> {
-        let apply: Apply = match serde_json::from_slice(bytes) {
+        let apply: Apply = match reading::read(bytes) {
             Ok(apply) => apply,
             Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("the request: {error}")),
         };
