@@ -142,7 +142,7 @@ pub fn exec(run_dir: &Path, wanted: &Exec) -> Result<Ended, ExecError> {
     let group = Group::at(&Kernel::probe()?, &launch.cgroup);
     let target = group.clone_target()?;
     let mut job = Job {
-        filter: Filter::new(launch.seccomp, &launch.capabilities)?,
+        filter: Filter::new(launch.filter(), &launch.capabilities)?,
         capabilities: capability_set(&launch.capabilities)?,
         join: target.is_none().then_some(&group),
         init: init.as_fd(),

@@ -29,8 +29,11 @@ mod sys;
 pub use cgroup::{Kernel, Stats};
 pub use control::{clean, kill_all, set_limits, signal, stats, stop};
 pub use exec::{Ended, Exec, exec};
-pub use launch::{Launch, Limits, LogPolicy, Seccomp, Stop, User};
+pub use launch::{
+    Device, IoDevice, IoWeight, Launch, Limits, LogPolicy, Mount, Namespace, Network, Propagation,
+    Rlimit, Seccomp, Stop, User, UserNamespace,
+};
 pub use observe::{Observation, observe};
-pub use record::{Exit, Failure, State};
+pub use record::{Exit, Failure, Shortfall, State};
 pub use spawn::{MonitorHandle, spawn};
 pub use sys::forget_code;

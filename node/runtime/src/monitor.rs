@@ -139,9 +139,10 @@ fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
         cgroups: group.paths(),
         limits,
         devices_enforced: container.devices_enforced,
-        seccomp: launch.seccomp != crate::launch::Seccomp::Unconfined,
+        seccomp: *launch.filter() != crate::launch::Seccomp::Unconfined,
         started_at_ms: process::now_ms(),
         started: false,
+        shortfalls: Vec::new(),
     };
     // Before the program begins, so that nothing ever runs that no record names.
     record::write(run_dir, record::STATE, &state)?;

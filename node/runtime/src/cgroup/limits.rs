@@ -26,6 +26,7 @@ pub(super) fn set(group: &Group, wanted: &Limits) -> Result<Limits, CgroupError>
         memory_bytes: memory(group, wanted.memory_bytes)?,
         cpu_millis: cpu(group, wanted.cpu_millis)?,
         pids: pids(group, wanted.pids)?,
+        ..Limits::default()
     })
 }
 

@@ -139,7 +139,7 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     sys::unshare_mounts().map_err(system("take a mount namespace"))?;
     let root = rootfs::assemble(job.run_dir, job.launch)?;
     rootfs::hide_cgroups(job.run_dir)?;
-    let filter = Filter::new(job.launch.seccomp, &job.launch.capabilities)?;
+    let filter = Filter::new(job.launch.filter(), &job.launch.capabilities)?;
     let config = job.run_dir.join("config.json");
     let spec = spec::spec(job.launch, &root).to_string();
     std::fs::write(&config, spec).map_err(system("write the container's config.json"))?;

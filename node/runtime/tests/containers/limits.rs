@@ -9,8 +9,12 @@ use crate::rig::{Rig, wait_for};
 #[test]
 fn limits_are_read_back_from_the_kernel() {
     let mut rig = Rig::script("sleep 1000");
-    rig.launch.limits =
-        Limits { memory_bytes: Some(32 << 20), cpu_millis: Some(500), pids: Some(16) };
+    rig.launch.limits = Limits {
+        memory_bytes: Some(32 << 20),
+        cpu_millis: Some(500),
+        pids: Some(16),
+        ..Limits::default()
+    };
     let state = rig.start();
     assert_eq!(state.limits, rig.launch.limits);
     let read = |folder: &Path, file: &str| std::fs::read_to_string(folder.join(file)).ok();
@@ -60,8 +64,18 @@ fn limits_of_a_running_agent_change() {
     rig.launch.limits.memory_bytes = Some(32 << 20);
     rig.start();
     for wanted in [
-        Limits { memory_bytes: Some(64 << 20), cpu_millis: Some(250), pids: Some(9) },
-        Limits { memory_bytes: Some(16 << 20), cpu_millis: Some(1500), pids: None },
+        Limits {
+            memory_bytes: Some(64 << 20),
+            cpu_millis: Some(250),
+            pids: Some(9),
+            ..Limits::default()
+        },
+        Limits {
+            memory_bytes: Some(16 << 20),
+            cpu_millis: Some(1500),
+            pids: None,
+            ..Limits::default()
+        },
         Limits::default(),
     ] {
         assert_eq!(set_limits(&rig.run_dir(), &wanted).unwrap(), wanted);

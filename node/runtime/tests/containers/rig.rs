@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use skerry_runtime::{
-    Exit, Failure, Launch, Limits, LogPolicy, MonitorHandle, Observation, Seccomp, State, Stop,
-    User, clean, kill_all, observe, spawn,
+    Exit, Failure, Launch, LogPolicy, MonitorHandle, Observation, State, Stop, clean, kill_all,
+    observe, spawn,
 };
 
 pub const MONITOR: &str = env!("CARGO_BIN_EXE_skerry-monitor");
@@ -34,22 +34,21 @@ impl Rig {
         make_image(&image);
         let id = folder.path().file_name().unwrap().to_str().unwrap().to_owned();
         let launch = Launch {
-            format: 1,
             agent: "sample".to_owned(),
             instance: "sha256:1".to_owned(),
             lowers: vec![image],
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             env: vec!["GREETING=hello".to_owned()],
-            cwd: "/".into(),
-            user: User::default(),
             hostname: "sample".to_owned(),
-            limits: Limits::default(),
             cgroup: Path::new("/skerry-tests").join(id),
-            log: LogPolicy { dir: folder.path().join("log"), max_bytes: 1 << 20, files: 3 },
-            stop: Stop { signal: 15, grace_ms: 2000 },
-            capabilities: Vec::new(),
-            read_only_root: true,
-            seccomp: Seccomp::Default,
+            log: LogPolicy {
+                dir: folder.path().join("log"),
+                max_bytes: 1 << 20,
+                files: 3,
+                rate_limit: None,
+            },
+            stop: Stop { grace_ms: 2000, ..Stop::default() },
+            ..Launch::default()
         };
         Self { folder, launch, monitor: None }
     }

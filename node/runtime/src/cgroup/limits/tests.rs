@@ -18,7 +18,12 @@ fn folder_with(files: &[&str]) -> (tempfile::TempDir, Group) {
 #[test]
 fn version_2_takes_its_own_words() {
     let (folder, group) = folder_with(&["memory.max", "memory.swap.max", "cpu.max", "pids.max"]);
-    let wanted = Limits { memory_bytes: Some(1 << 25), cpu_millis: Some(250), pids: Some(7) };
+    let wanted = Limits {
+        memory_bytes: Some(1 << 25),
+        cpu_millis: Some(250),
+        pids: Some(7),
+        ..Limits::default()
+    };
     assert_eq!(group.limit(&wanted).unwrap(), wanted);
     let read = |file: &str| std::fs::read_to_string(folder.path().join(file)).unwrap();
     assert_eq!(read("memory.max"), "33554432");
