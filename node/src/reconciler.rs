@@ -52,6 +52,8 @@ pub struct Snapshot {
     pub document: Option<DocumentRef>,
     /// The book of jobs.
     pub book: Arc<Book>,
+    /// Everything is stopped, or about to be.
+    pub down: bool,
 }
 
 /// The task.
@@ -114,6 +116,11 @@ impl Reconciler {
     /// Where events come in.
     pub fn door(&self) -> mpsc::Sender<Event> {
         self.events_in.clone()
+    }
+
+    /// Begins with everything stopped, and leaves it so until it is told otherwise.
+    pub fn stay_down(&mut self) {
+        self.down = Some(oneshot::channel().0);
     }
 
     /// Works until the ledger is gone.
@@ -181,6 +188,10 @@ impl Reconciler {
                 tracing::info!("stopping everything");
                 self.down = Some(done);
             }
+            Event::Up => {
+                tracing::info!("starting what must be");
+                self.down = None;
+            }
         }
     }
 
@@ -244,6 +255,7 @@ impl Reconciler {
                     self.watched.insert(name.clone(), monitor.pid);
                     watch_adopted(name.clone(), monitor, self.events_in.clone());
                 }
+                self.note_end(name, &found);
                 self.found.insert(name.clone(), found);
             }
             // What never came so far as to leave a trace on disk is remembered as it is.
@@ -281,6 +293,7 @@ impl Reconciler {
                 && snapshot.clashes == desired.clashes
                 && snapshot.document == document
                 && *snapshot.book == self.kept.book
+                && snapshot.down == self.down.is_some()
             {
                 return false;
             }
@@ -288,6 +301,7 @@ impl Reconciler {
                 snapshot.book = Arc::new(self.kept.book.clone());
             }
             snapshot.document = document;
+            snapshot.down = self.down.is_some();
             snapshot.revision += 1;
             snapshot.status = Arc::new(plan.status.clone());
             snapshot.found = Arc::new(self.found.clone());
