@@ -16,6 +16,7 @@ mod mounts;
 mod profile;
 
 pub use isolation::{Device, Namespace, Network, UserNamespace};
+pub(crate) use limits::processors;
 pub use limits::{IoDevice, IoWeight, Limits, RLIMITS, Rlimit};
 pub use mounts::{Mount, Propagation};
 pub use profile::{Action, Argument, Compare, Profile, Rule, Seccomp};
@@ -325,8 +326,8 @@ impl Launch {
         for (field, count) in [
             ("volumes", self.volumes.len()),
             ("devices", self.devices.len()),
-            ("limits.io_devices", self.limits.io_devices.len()),
             ("sysctls", self.sysctls.len()),
+            ("limits.io_devices", self.limits.io_devices.len()),
             ("masked_paths", paths(&self.masked_paths)),
             ("readonly_paths", paths(&self.readonly_paths)),
             ("user.additional_gids", self.user.additional_gids.len()),
@@ -345,25 +346,11 @@ impl Launch {
 
     /// Fields that are understood and not yet put in force: refused, rather than ignored.
     fn check_enforced(&self) -> Result<(), Wrong> {
-        let Limits { swap_bytes, cpu_weight, cpuset, io_weight, io_devices, .. } = &self.limits;
         let fields = [
-            ("limits.swap_bytes", swap_bytes.is_some()),
-            ("limits.cpu_weight", cpu_weight.is_some()),
-            ("limits.cpuset", cpuset.is_some()),
-            ("limits.io_weight", io_weight.is_some()),
-            ("limits.io_devices", !io_devices.is_empty()),
             ("log.rate_limit", self.log.rate_limit.is_some()),
             ("stop.pre_stop", self.stop.pre_stop.is_some()),
             ("seccomp", matches!(self.seccomp, Seccomp::Profile(_))),
             ("volumes", !self.volumes.is_empty()),
-            ("devices", !self.devices.is_empty()),
-            ("rlimits", !self.rlimits.is_empty()),
-            ("sysctls", !self.sysctls.is_empty()),
-            ("no_new_privileges", !self.no_new_privileges),
-            ("masked_paths", self.masked_paths.is_some()),
-            ("readonly_paths", self.readonly_paths.is_some()),
-            ("privileged", self.privileged),
-            ("oom_score_adj", self.oom_score_adj.is_some()),
             ("user_namespace", self.user_namespace.is_some()),
             ("network", self.network != Network::None),
             ("ipc", self.ipc != Namespace::Own),

@@ -18,7 +18,9 @@ pub mod observe;
 pub mod record;
 pub mod spawn;
 
+mod devices;
 mod failure;
+mod privileges;
 mod process;
 mod program;
 mod rootfs;

@@ -52,7 +52,8 @@ pub struct IoWeight {
     pub required: bool,
 }
 
-/// Limits for one disk.
+/// Limits for one disk. On version 1 the kernel counts what is read and what is written directly,
+/// and not what it writes from its cache later.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IoDevice {
