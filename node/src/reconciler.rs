@@ -271,12 +271,7 @@ impl Reconciler {
         self.found.get(name).is_some_and(|found| matches!(found.seen.phase, Phase::Failed { .. }))
     }
 
-    fn publish(
-        &self,
-        plan: &Plan,
-        desired: &Desired,
-        document: Option<&Accepted<Document>>,
-    ) {
+    fn publish(&self, plan: &Plan, desired: &Desired, document: Option<&Accepted<Document>>) {
         let document = document.map(|accepted| DocumentRef {
             version: accepted.get().version,
             digest: accepted.digest(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skerry_core::ids::NodeName;
-use skerry_core::report::{DocumentRef, Host, Report};
+use skerry_core::report::{Host, Report};
 use skerry_core::trust::detached::seal;
 use skerry_sync::{Link, LinkState, Outgoing, Priority, Up};
 use tokio::sync::watch;

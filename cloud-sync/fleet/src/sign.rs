@@ -11,7 +11,7 @@ use serde::Deserialize;
 use skerry_core::agent::AgentSpec;
 use skerry_core::agent::SpecError;
 use skerry_core::bundle::Address;
-use skerry_core::document::{ApiVersion, Document};
+use skerry_core::document::{ApiVersion, Configs, Document};
 use skerry_core::ids::{GroupName, NodeName};
 
 use crate::files::{self, Readers};
@@ -143,8 +143,13 @@ pub fn sign_document(
     agents: Vec<AgentSpec>,
     file: &Path,
 ) -> anyhow::Result<Ready> {
-    let document =
-        Document { api_version: ApiVersion::V1, version, audience: address.clone(), agents };
+    let document = Document {
+        api_version: ApiVersion::V1,
+        version,
+        audience: address.clone(),
+        configs: Configs::new(),
+        agents,
+    };
     document.check().map_err(|source| SignRefusal::Spec { file: file.to_owned(), source })?;
     let text = serde_json::to_string(&document)?;
     workspace.put_document(address, &text)?;

@@ -74,6 +74,10 @@ pub fn status(spec: &AgentSpec, state: State, pid: Option<u32>) -> Status {
         pid,
         health: None,
         restarts: 0,
+        current: true,
+        ready: None,
+        execution: None,
+        next_run_ms: None,
         exit: None,
     }
 }

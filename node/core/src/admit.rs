@@ -61,7 +61,9 @@ pub enum AdmitError {
     )]
     Privileged(AgentName),
     /// A processor that the node does not have.
-    #[error("agent '{agent}': resources.limits.cpuset: names processor {cpu}; this node has {cpus}, from 0")]
+    #[error(
+        "agent '{agent}': resources.limits.cpuset: names processor {cpu}; this node has {cpus}, from 0"
+    )]
     Cpuset {
         /// Whose.
         agent: AgentName,
@@ -185,8 +187,12 @@ impl Account {
         left: u64,
         taken: impl Fn(&(AgentName, u64, u64)) -> u64,
     ) -> String {
-        let mut takers: Vec<_> =
-            self.takers.iter().map(|t| (taken(t), &t.0)).filter(|(amount, _)| *amount > 0).collect();
+        let mut takers: Vec<_> = self
+            .takers
+            .iter()
+            .map(|t| (taken(t), &t.0))
+            .filter(|(amount, _)| *amount > 0)
+            .collect();
         takers.sort_by(|a, b| b.cmp(a));
         let named = takers.iter().take(5).map(|(amount, name)| format!("{name} {}", show(*amount)));
         let named: Vec<_> = named.collect();
@@ -212,7 +218,9 @@ pub(crate) fn mark(desired: &mut Desired, profile: &Profile) {
     let mut order: Vec<_> = desired
         .agents
         .iter()
-        .map(|(name, agent)| (agent.source, std::cmp::Reverse(agent.spec.priority), name.clone(), false))
+        .map(|(name, agent)| {
+            (agent.source, std::cmp::Reverse(agent.spec.priority), name.clone(), false)
+        })
         .chain(desired.jobs.iter().map(|(name, job)| {
             let (source, spec) = (job.agent.source, &job.agent.spec);
             (source, std::cmp::Reverse(spec.priority), name.clone(), true)

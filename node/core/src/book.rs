@@ -111,9 +111,10 @@ impl Book {
             for run in &record.runs {
                 let Some(agent_name) = run_name(name, job, run) else { continue };
                 // Who waits for the name of a run that is being stopped comes after it.
-                with_runs.agents.entry(agent_name.clone()).or_insert_with(|| {
-                    of_run(job, agent_name, run.reference(), run.ending)
-                });
+                with_runs
+                    .agents
+                    .entry(agent_name.clone())
+                    .or_insert_with(|| of_run(job, agent_name, run.reference(), run.ending));
             }
         }
         Arc::new(with_runs)

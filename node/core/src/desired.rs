@@ -302,7 +302,12 @@ fn under_name(agent: &DesiredAgent, name: AgentName) -> DesiredAgent {
 }
 
 /// The agent that is one run of a job.
-pub(crate) fn of_run(job: &DesiredJob, name: AgentName, run: RunRef, halt: Option<Why>) -> DesiredAgent {
+pub(crate) fn of_run(
+    job: &DesiredJob,
+    name: AgentName,
+    run: RunRef,
+    halt: Option<Why>,
+) -> DesiredAgent {
     let mut agent = job.agent.clone();
     Arc::make_mut(&mut agent.spec).name = name;
     let mark = format!("{}@{}", job.agent.instance, run.execution);

@@ -232,9 +232,10 @@ impl Checks {
         if spec.startup.is_some() && self.startup.health() == Health::Unhealthy {
             return true;
         }
-        let restarts = spec.health_check.as_ref().is_some_and(|check| {
-            check.on_unhealthy.unwrap_or_default() == OnUnhealthy::Restart
-        });
+        let restarts = spec
+            .health_check
+            .as_ref()
+            .is_some_and(|check| check.on_unhealthy.unwrap_or_default() == OnUnhealthy::Restart);
         restarts && self.health.health() == Health::Unhealthy
     }
 

@@ -35,7 +35,9 @@ pub enum IdError {
         text: String,
     },
     /// Not the key of a config or a secret.
-    #[error("key '{text}' may hold only letters, digits, '-', '_' and '.', and must not begin with '..'")]
+    #[error(
+        "key '{text}' may hold only letters, digits, '-', '_' and '.', and must not begin with '..'"
+    )]
     Key {
         /// The text as given, cut to 80 characters.
         text: String,

@@ -179,7 +179,11 @@ impl Memory {
                 remembered.stop = Some(Stopping { since, killed: Some(now), why: *why });
             }
             Step::Probe { check, .. } => remembered.checks.sent(*check),
-            Step::Start { .. } => remembered.restarts = remembered.restarts.saturating_add(1),
+            Step::Start { .. } => {
+                remembered.restarts = remembered.restarts.saturating_add(1);
+                // It may have ended again before it is looked at: that is another end.
+                remembered.ended = None;
+            }
             Step::Clean { .. } => remembered.stop = None,
             Step::Adjust { .. } => {}
         }

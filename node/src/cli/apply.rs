@@ -51,7 +51,8 @@ pub async fn apply(client: &Client, state_dir: &Path, args: ApplyArgs) -> anyhow
             agents.push(form.spec(digest));
         }
     }
-    let wish = Apply { agents, configs: Default::default(), prune: args.prune, dry_run: args.dry_run };
+    let wish =
+        Apply { agents, configs: Default::default(), prune: args.prune, dry_run: args.dry_run };
     let applied = client.apply(&wish).await?;
     match args.format {
         Format::Json => output::json(&applied)?,

@@ -20,7 +20,8 @@ pub async fn run(client: &Client, state_dir: &Path, args: RunArgs) -> anyhow::Re
         refuse_taken(client, &name).await?;
     }
     let spec = args.spec(name.clone(), digest)?;
-    let wish = Apply { agents: vec![spec], configs: Default::default(), prune: false, dry_run: false };
+    let wish =
+        Apply { agents: vec![spec], configs: Default::default(), prune: false, dry_run: false };
     let applied = client.apply(&wish).await?;
     wait::until(client, &name, wait::Goal::Running, applied.revision).await?;
     output::line(name.as_str())?;

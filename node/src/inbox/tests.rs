@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::{Timestamp, ToSpan};
+use skerry_core::admit::Profile;
 use skerry_core::agent::AgentSpec;
 use skerry_core::bundle::{Address, Audience, Bundle};
 use skerry_core::document::{ApiVersion, Document};
@@ -61,6 +62,7 @@ fn bundle(release: u64, version: u64, agents: &[&str]) -> Vec<u8> {
         api_version: ApiVersion::V1,
         version,
         audience: audience.clone(),
+        configs: BTreeMap::new(),
         agents: agents.iter().map(|n| AgentSpec::new(n.parse().unwrap(), image)).collect(),
     };
     let expires = Timestamp::now() + 24.hours();
@@ -82,7 +84,7 @@ fn bundle(release: u64, version: u64, agents: &[&str]) -> Vec<u8> {
 
 fn ledger(store: &Arc<Faulty>) -> (Ledger, watch::Receiver<Public>) {
     let audience = Audience { node: "box-1".parse().unwrap(), groups: Vec::new() };
-    Ledger::load(store.clone(), audience, Some(root()), true).unwrap()
+    Ledger::load(store.clone(), audience, Some(root()), true, Profile::default()).unwrap()
 }
 
 fn version(public: &watch::Receiver<Public>) -> Option<u64> {
@@ -147,7 +149,7 @@ fn metadata_that_was_believed_stays_believed_when_its_document_is_refused() {
 fn a_node_without_a_root_takes_nothing() {
     let audience = Audience { node: "box-1".parse().unwrap(), groups: Vec::new() };
     let store = Arc::new(Faulty::default());
-    let (mut ledger, _) = Ledger::load(store, audience, None, true).unwrap();
+    let (mut ledger, _) = Ledger::load(store, audience, None, true, Profile::default()).unwrap();
     let fate = take(&mut ledger, &bundle(1, 1, &[])).unwrap();
     assert!(matches!(fate, Fate::Refused(why) if why.contains("no trust root")));
 }

@@ -45,14 +45,18 @@ pub type Pids = BTreeMap<&'static str, Process>;
 impl Scene {
     /// The agents, the second with this pace.
     pub fn agents(&self, heartbeat: &str) -> anyhow::Result<Vec<AgentSpec>> {
-        let limits =
-            Limits { memory: Some("64Mi".parse()?), cpu: Some("250m".parse()?), pids: Some(32) };
+        let limits = Limits {
+            memory: Some("64Mi".parse()?),
+            cpu: Some("250m".parse()?),
+            pids: Some(32),
+            ..Limits::default()
+        };
         let mut specs = Vec::new();
         for (name, pace) in AGENTS.into_iter().zip(["200ms", heartbeat]) {
             let mut spec = AgentSpec::new(name.parse()?, self.image);
-            spec.resources = Resources { limits: limits.clone() };
+            spec.resources = Resources { limits: limits.clone(), ..Resources::default() };
             let env = [("NAME", name), ("INTERVAL", pace)];
-            spec.env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+            spec.env = env.map(|(name, value)| (name.to_owned(), value.into())).into();
             specs.push(spec);
         }
         Ok(specs)

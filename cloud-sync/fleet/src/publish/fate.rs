@@ -1,8 +1,8 @@
 //! What became of a published document, as the node's signed reports tell it. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use skerry_core::desired::Source;
+use skerry_core::desired::{Source, names_of};
 use skerry_core::document::Document;
 use skerry_core::ids::{Digest, NodeName};
 use skerry_core::plan::{State, Status};
@@ -177,9 +177,10 @@ fn settled(document: &Document, report: &Report) -> Settled {
         }
         names.insert(spec.name.clone());
     }
-    let left = report.agents.iter().find(|(name, status)| {
-        status.source != Some(Source::Local) && !names.contains(*name)
-    });
+    let left = report
+        .agents
+        .iter()
+        .find(|(name, status)| status.source != Some(Source::Local) && !names.contains(*name));
     match left {
         Some((name, _)) => Settled::NotYet(format!("agent {name} was not gone")),
         None => Settled::Yes,

@@ -18,6 +18,7 @@ fn put(workspace: &Workspace, address: &Address, version: u64) {
         api_version: ApiVersion::V1,
         version,
         audience: address.clone(),
+        configs: Default::default(),
         agents: Vec::new(),
     };
     workspace.put_document(address, &serde_json::to_string(&document).unwrap()).unwrap();

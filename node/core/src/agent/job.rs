@@ -83,8 +83,9 @@ impl Job {
             }
             None => {}
         }
-        let plain =
-            |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+' | b',' | b'.');
+        let plain = |b: u8| {
+            b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+' | b',' | b'.')
+        };
         if self.time_zone.as_ref().is_some_and(|z| {
             z.is_empty() || z.len() > 64 || !z.bytes().all(plain) || z.starts_with(['/', '.'])
         }) {

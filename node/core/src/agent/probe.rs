@@ -138,7 +138,9 @@ impl FromStr for StatusRange {
     fn from_str(text: &str) -> Result<Self, String> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         match (first.parse(), last.parse()) {
-            (Ok(first), Ok(last)) if (100..=599).contains(&first) && (first..=599).contains(&last) => {
+            (Ok(first), Ok(last))
+                if (100..=599).contains(&first) && (first..=599).contains(&last) =>
+            {
                 Ok(Self { first, last })
             }
             _ => Err(format!("'{text}' is not a range of statuses; write such as 200-399 or 204")),
@@ -198,7 +200,8 @@ impl HealthCheck {
     /// A check by HTTP, with defaults for the rest.
     pub fn by_http(port: u16, path: &str) -> Self {
         let (scheme, status) = (Scheme::default(), StatusRange::default());
-        let http = HttpProbe { port, path: path.to_owned(), scheme, status, headers: BTreeMap::new() };
+        let http =
+            HttpProbe { port, path: path.to_owned(), scheme, status, headers: BTreeMap::new() };
         Self { http: Some(http), ..Self::nothing() }
     }
 
@@ -217,12 +220,8 @@ impl HealthCheck {
     }
 
     pub(super) fn check(&self) -> Result<(), Fault> {
-        let kinds = [
-            self.command.is_some(),
-            self.tcp.is_some(),
-            self.http.is_some(),
-            self.file.is_some(),
-        ];
+        let kinds =
+            [self.command.is_some(), self.tcp.is_some(), self.http.is_some(), self.file.is_some()];
         match kinds.into_iter().filter(|said| *said).count() {
             1 => {}
             0 => return fault("", "needs one of http, tcp, command and file"),

@@ -167,9 +167,7 @@ impl fmt::Display for Cpuset {
 }
 
 /// Who goes first when processor, disk or memory are short.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Priority {
     /// Gives way to all others, and is killed first when the machine has no memory left.
@@ -314,7 +312,10 @@ impl Io {
                 return fault(format!("devices[{index}]"), "limits nothing");
             }
             if rates.contains(&Some(0)) {
-                return fault(format!("devices[{index}]"), "has a limit of 0; nothing would ever end");
+                return fault(
+                    format!("devices[{index}]"),
+                    "has a limit of 0; nothing would ever end",
+                );
             }
         }
         Ok(())

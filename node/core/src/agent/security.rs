@@ -417,7 +417,8 @@ impl Security {
             return fault("devices", "has more than 64 entries");
         }
         for (index, device) in self.devices.iter().enumerate() {
-            for (field, path) in [("path", Some(&device.path)), ("target", device.target.as_ref())] {
+            for (field, path) in [("path", Some(&device.path)), ("target", device.target.as_ref())]
+            {
                 let wrong = |path: &String| {
                     path_problem(path).is_some() || !path.starts_with("/dev/") || path.len() < 6
                 };
@@ -434,9 +435,8 @@ impl Security {
             return fault("sysctls", "has more than 64 entries");
         }
         for (name, value) in &self.sysctls {
-            let plain = name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+            let plain =
+                name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
             let own = SYSCTLS.contains(&name.as_str())
                 || name.starts_with("net.")
                 || name.starts_with("fs.mqueue.");
@@ -452,7 +452,10 @@ impl Security {
         }
         for (name, limit) in &self.rlimits {
             if !RLIMITS.contains(&name.as_str()) {
-                return fault(format!("rlimits.{name}"), format!("is unknown; known are {}", RLIMITS.join(", ")));
+                return fault(
+                    format!("rlimits.{name}"),
+                    format!("is unknown; known are {}", RLIMITS.join(", ")),
+                );
             }
             if limit.soft > limit.hard {
                 return fault(format!("rlimits.{name}"), "has a soft limit over its hard one");
@@ -512,7 +515,10 @@ impl SeccompProfile {
                 }
                 if !SECCOMP_OPERATORS.contains(&arg.op.as_str()) {
                     let known = SECCOMP_OPERATORS.join(", ");
-                    return fault(field(&format!("args[{place}].op")), format!("is none of {known}"));
+                    return fault(
+                        field(&format!("args[{place}].op")),
+                        format!("is none of {known}"),
+                    );
                 }
             }
         }

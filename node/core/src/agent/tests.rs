@@ -1,4 +1,5 @@
 use super::*;
+use crate::units::Memory;
 
 fn named(name: &str) -> AgentSpec {
     AgentSpec::new(name.parse().unwrap(), Digest::of(b"image"))
@@ -22,7 +23,7 @@ fn a_full_spec_reads_and_writes_itself() {
         "healthCheck":{"tcp":{"port":80},"interval":"10s","onUnhealthy":"report"}}"#,
     )
     .unwrap();
-    assert_eq!(spec.restart, Restart::OnFailure(Some(5)));
+    assert_eq!(spec.restart, Some(Restart::OnFailure(Some(5))));
     assert_eq!(spec.resources.limits.memory, Some(Memory(64 << 20)));
     let again: AgentSpec = serde_json::from_slice(&serde_json::to_vec(&spec).unwrap()).unwrap();
     assert_eq!(again, spec);
@@ -35,7 +36,10 @@ fn what_cannot_work_is_refused_with_its_path() {
         (r#"{"name":"a","image":"IMAGE","comand":[]}"#, "unknown field `comand`"),
         (r#"{"name":"a","image":"IMAGE","command":[]}"#, "command: is empty"),
         (r#"{"name":"a","image":"IMAGE","restart":"sometimes"}"#, "not a restart policy"),
-        (r#"{"name":"a","image":"IMAGE","healthCheck":{}}"#, "needs command or tcp"),
+        (
+            r#"{"name":"a","image":"IMAGE","healthCheck":{}}"#,
+            "needs one of http, tcp, command and file",
+        ),
         (r#"{"name":"a","image":"IMAGE","workdir":"x"}"#, "absolute path"),
         (r#"{"name":"a","image":"IMAGE","resources":{"limits":{"memory":"1k"}}}"#, "below 1Mi"),
         (r#"{"name":"a","image":"IMAGE","resources":{"limits":{"pids":0}}}"#, "at least 1"),
@@ -55,7 +59,7 @@ fn any_change_changes_the_digest() {
     other.env.insert("A".into(), "1".into());
     assert_ne!(base.digest(), other.digest());
     let mut other = base.clone();
-    other.restart = Restart::Never;
+    other.restart = Some(Restart::Never);
     assert_ne!(base.digest(), other.digest());
 }
 

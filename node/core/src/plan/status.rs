@@ -102,9 +102,9 @@ pub(super) fn tell(
     world: World<'_>,
     needs: &BTreeMap<AgentName, Need>,
 ) -> BTreeMap<AgentName, Status> {
-    let agents = needs.iter().filter_map(|(name, need)| {
-        Some((name.clone(), tell_agent(name, *need, world, needs)?))
-    });
+    let agents = needs
+        .iter()
+        .filter_map(|(name, need)| Some((name.clone(), tell_agent(name, *need, world, needs)?)));
     let mut all: BTreeMap<_, _> = agents.collect();
     for (name, job) in &world.desired.jobs {
         if world.desired.agents.contains_key(name) {
@@ -210,7 +210,9 @@ fn state(
         Need::Clean => (State::Stopping, Some("its traces are removed".to_owned())),
         Need::NoImage => {
             let image = wanted.map(|w| w.spec.image.to_string()).unwrap_or_default();
-            blocked(format!("image {image} is not in the store; import it: skerry image import FILE"))
+            blocked(format!(
+                "image {image} is not in the store; import it: skerry image import FILE"
+            ))
         }
         Need::Obstacle => blocked(wanted.and_then(|w| w.obstacle.clone()).unwrap_or_default()),
         Need::Start { .. } => match wanted.and_then(|w| order::unmet(w, needs, world)) {

@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::accept::Accepted;
+use crate::admit::Profile;
 use crate::agent::{AgentSpec, Condition, HealthCheck, Restart};
 use crate::bundle::Address;
-use crate::desired::LocalWish;
+use crate::desired::{LocalWish, Wishes};
 use crate::document::{ApiVersion, Document};
 use crate::ids::Digest;
 use crate::observed::{Exit, ObservedAgent};
@@ -58,15 +59,18 @@ impl World {
             api_version: ApiVersion::V1,
             version: 1,
             audience: Address::Node("box-1".parse().unwrap()),
+            configs: BTreeMap::new(),
             agents: specs.to_vec(),
         };
         document.check().unwrap();
-        self.desired = Desired::merge(Some(&Accepted::for_tests(document)), &[]);
+        let accepted = Accepted::for_tests(document);
+        let wishes = Wishes { document: Some(&accepted), ..Wishes::default() };
+        self.desired = Desired::merge(wishes, &Profile::default());
     }
 
     fn plan(&mut self) -> Plan {
         self.memory.learn(&self.desired, &self.observed, self.now, || 0);
-        plan(&self.desired, &self.observed, &self.memory, self.now)
+        plan(&self.desired, &self.observed, &self.memory, &Book::default(), self.now)
     }
 
     /// Does the steps of one plan, after checking what must hold of each.
@@ -93,12 +97,16 @@ impl World {
                     assert!(gone.is_none_or(|g| !g.phase.is_live()), "cleaned what lives");
                 }
                 Step::Probe { .. } => {}
+                Step::Adjust { .. } => {
+                    let wanted = self.desired.agents[&agent].spec.clone();
+                    self.observed.agents.get_mut(&agent).unwrap().spec = wanted;
+                }
             }
             self.memory.note(step, self.now);
-            if let Step::Probe { agent } = step {
+            if let Step::Probe { agent, check } = step {
                 let seen = self.observed.agents[agent].clone();
                 let result = if self.healthy { Ok(()) } else { Err("ill".to_owned()) };
-                self.memory.probed(agent, &seen, self.now, result);
+                self.memory.probed(agent, &seen, *check, self.now, result);
             }
         }
     }
@@ -126,8 +134,13 @@ impl World {
             }
             Step::Terminate { why, .. } | Step::Kill { why, .. } => {
                 let same = wanted.zip(seen).is_some_and(|(w, s)| w.instance == s.instance);
-                let fine = matches!(why, Why::Unhealthy | Why::Stopped | Why::Lost) || stopping;
+                let halted = wanted.is_some_and(|w| w.halt == Some(*why));
+                let fine = matches!(why, Why::Unhealthy | Why::Lost) || halted || stopping;
                 assert!(!same || fine, "{agent} did not change, and was stopped: {why}");
+            }
+            Step::Adjust { .. } => {
+                let same = wanted.zip(seen).is_some_and(|(w, s)| w.instance == s.instance);
+                assert!(same, "{agent} was adjusted to what needs another container");
             }
             Step::Clean { .. } | Step::Probe { .. } => {}
         }
@@ -177,8 +190,7 @@ impl World {
             let probed = seen.spec.health_check.is_some() && self.healthy;
             !probed
                 || self.memory.of(&seen.spec.name).is_some_and(|m| {
-                    m.health.health() == crate::health::Health::Healthy
-                        || !matches!(seen.phase, Phase::Running { .. })
+                    m.checks.serves(&seen.spec) || !matches!(seen.phase, Phase::Running { .. })
                 })
         })
     }
@@ -267,7 +279,7 @@ fn back_off_waits_and_the_status_says_so() {
     world.end(&name("a"), exit(1));
     let plan = world.plan();
     assert!(plan.steps.is_empty());
-    assert_eq!(plan.wake_at, Some(world.now.after(crate::restart::FIRST)));
+    assert_eq!(plan.wake_at, Some(world.now.after(crate::agent::Backoff::default().initial)));
     assert_eq!(plan.status[&name("a")].state, State::BackOff);
     assert_eq!(plan.status[&name("a")].detail.as_deref(), Some("exit code 1"));
     world.settle();
@@ -278,9 +290,9 @@ fn back_off_waits_and_the_status_says_so() {
 #[test]
 fn policies_end_where_they_say() {
     let mut once = spec("once");
-    once.restart = Restart::Never;
+    once.restart = Some(Restart::Never);
     let mut few = spec("few");
-    few.restart = Restart::OnFailure(Some(2));
+    few.restart = Some(Restart::OnFailure(Some(2)));
     let mut world = World::new(&[once, few]);
     world.settle();
     world.end(&name("once"), exit(3));
@@ -321,19 +333,106 @@ fn an_unhealthy_agent_is_restarted_and_counts_as_failed() {
 #[test]
 fn a_name_belongs_to_one_source() {
     let world = World::new(&[spec("a")]);
-    let document = world.desired.agents[&name("a")].spec.clone();
+    let document = AgentSpec::clone(&world.desired.agents[&name("a")].spec);
     let mut local = spec("a");
-    local.restart = Restart::Never;
+    local.restart = Some(Restart::Never);
     let wish = LocalWish { spec: local, stopped: false, generation: 0 };
     let fleet = Accepted::for_tests(Document {
         api_version: ApiVersion::V1,
         version: 1,
         audience: Address::Node("box-1".parse().unwrap()),
+        configs: BTreeMap::new(),
         agents: vec![document],
     });
-    let merged = Desired::merge(Some(&fleet), &[wish]);
+    let wishes = Wishes { document: Some(&fleet), local: &[wish], ..Wishes::default() };
+    let merged = Desired::merge(wishes, &Profile::default());
     assert_eq!(merged.clashes, [name("a")]);
     assert_eq!(merged.agents[&name("a")].source, crate::desired::Source::Local);
+}
+
+#[test]
+fn what_needs_no_restart_is_changed_while_it_runs() {
+    let mut world = World::new(&[spec("a")]);
+    world.settle();
+    let mut more = spec("a");
+    more.resources.limits.memory = Some(crate::units::Memory(64 << 20));
+    more.labels.insert("site".into(), "north".into());
+    world.log.clear();
+    world.want(&[more.clone()]);
+    world.settle();
+    assert_eq!(world.log, [format!("{:?}", Step::Adjust { agent: name("a") })]);
+    assert!(world.plan().status[&name("a")].current);
+    // Refused by the kernel: told, and tried again, but not at once.
+    more.resources.limits.memory = Some(crate::units::Memory(1 << 20));
+    world.want(&[more.clone()]);
+    assert_eq!(world.plan().steps.len(), 1);
+    let wanted = world.desired.agents[&name("a")].spec.clone();
+    world.memory.adjusted(&name("a"), &wanted, world.now, Err("it uses more".into()));
+    let plan = world.plan();
+    assert!(plan.steps.is_empty() && plan.wake_at.is_some());
+    let status = &plan.status[&name("a")];
+    assert_eq!(status.state, State::Running);
+    assert!(!status.current && status.detail.as_ref().unwrap().contains("it uses more"));
+}
+
+#[test]
+fn everything_stops_in_order_when_the_node_goes_down() {
+    let mut app = spec("app");
+    app.depends_on.insert(name("db"), Condition::Started);
+    let mut world = World::new(&[app, spec("db")]);
+    world.settle();
+    world.log.clear();
+    world.desired = world.desired.halted(Why::Down);
+    world.settle();
+    let place = |who: &str| world.log.iter().position(|l| l.contains(who)).unwrap();
+    assert!(place("\"app\"") < place("\"db\""), "{:?}", world.log);
+    assert_eq!(world.plan().status[&name("db")].state, State::Stopped);
+}
+
+#[test]
+fn replicas_are_agents_of_their_own_and_those_that_stay_are_left_alone() {
+    let mut web = spec("web");
+    web.replicas = Some(2);
+    let mut front = spec("front");
+    front.depends_on.insert(name("web"), Condition::Started);
+    let mut world = World::new(&[front.clone(), web.clone()]);
+    world.settle();
+    let names: Vec<_> = world.states().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["front", "web-0", "web-1"]);
+    world.log.clear();
+    web.replicas = Some(1);
+    world.want(&[front, web]);
+    world.settle();
+    assert!(world.log.iter().all(|step| step.contains("web-1") || step.starts_with("Adjust")));
+    assert!(world.running("web-0") && !world.running("web-1"));
+}
+
+#[test]
+fn nothing_else_is_asked_until_an_agent_has_started() {
+    let mut slow = spec("slow");
+    let check = |text: &str| serde_json::from_str::<HealthCheck>(text).ok();
+    slow.startup = check(r#"{"tcp":{"port":1},"interval":"1s","retries":100}"#);
+    slow.health_check = check(r#"{"tcp":{"port":2},"interval":"1s","retries":1}"#);
+    slow.readiness = check(r#"{"tcp":{"port":3},"interval":"1s"}"#);
+    let mut late = spec("late");
+    late.depends_on.insert(name("slow"), Condition::Healthy);
+    let mut world = World::new(&[late, slow]);
+    world.healthy = false;
+    for _ in 0..20 {
+        let plan = world.plan();
+        world.obey(&plan);
+        world.run_starting();
+        world.now = Tick(world.now.0 + 500);
+    }
+    let probes = |log: &[String], which: &str| log.iter().filter(|l| l.contains(which)).count();
+    assert!(probes(&world.log, "Startup") > 3);
+    assert_eq!(probes(&world.log, "Readiness") + probes(&world.log, "check: Health"), 0);
+    assert!(!world.running("late"));
+    world.healthy = true;
+    world.settle();
+    assert!(world.running("late"));
+    let status = &world.plan().status[&name("slow")];
+    assert_eq!((status.health, status.ready), (Some(crate::health::Health::Healthy), Some(true)));
 }
 
 #[test]
@@ -390,12 +489,14 @@ fn event() -> impl Strategy<Value = Event> {
 /// Agent `i` in one of its variants; it may depend on agents with a smaller number only.
 fn variant(i: usize, v: u8, present: &[Option<u8>]) -> AgentSpec {
     let mut spec = spec(&format!("a{i}"));
-    spec.env.insert("V".into(), v.to_string());
+    spec.env.insert("V".into(), (v / 2).to_string().into());
+    // Half of all changes are of what needs no restart.
+    spec.resources.limits.pids = Some(u32::from(v) + 1);
     if v == 5 {
         spec.image = Digest::of(b"second");
     }
     if v == 4 {
-        spec.restart = Restart::Never;
+        spec.restart = Some(Restart::Never);
     }
     if v >= 3 {
         spec.health_check =
@@ -472,10 +573,10 @@ proptest! {
         world.settle();
         for (name, wanted) in &world.desired.agents {
             let seen = world.observed.agents.get(name);
-            let done = wanted.spec.restart == Restart::Never;
+            let done = wanted.spec.restart() == Restart::Never;
             prop_assert!(
                 seen.is_some_and(|s| s.instance == wanted.instance
-                    && (done || matches!(s.phase, Phase::Running { .. }))),
+                    && (done || matches!(s.phase, Phase::Running { .. }) && s.spec == wanted.spec)),
                 "{name} is not as wanted: {seen:?}"
             );
         }

@@ -48,7 +48,7 @@ stop: {grace: 5s}
     let spec = form.spec(Digest::of(b"x"));
     assert!(spec.check().is_ok());
     assert_eq!(spec.args.unwrap(), ["--port", "8080"]);
-    assert_eq!(spec.env["VERSION"], "1.10");
+    assert_eq!(spec.env["VERSION"], "1.10".into());
     assert_eq!(spec.resources.limits.cpu.unwrap().millis, 500);
     assert_eq!(spec.stop.grace.millis, 5000);
     assert_eq!(spec.depends_on.len(), 1);

@@ -13,6 +13,10 @@ fn list() -> AgentList {
         pid: Some(4711),
         health: Some(Health::Healthy),
         restarts: 2,
+        current: true,
+        ready: None,
+        execution: None,
+        next_run_ms: None,
         exit: None,
     };
     let detail = "image sha256:00 is not in the store; import it: skerry image import FILE";

@@ -12,6 +12,10 @@ pub(crate) fn status(state: State) -> Status {
         pid: None,
         health: None,
         restarts: 0,
+        current: true,
+        ready: None,
+        execution: None,
+        next_run_ms: None,
         exit: None,
     }
 }

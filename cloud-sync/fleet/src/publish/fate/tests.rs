@@ -10,6 +10,7 @@ fn wanted(node: &Node, agents: &[&str]) -> Wanted {
         api_version: ApiVersion::V1,
         version: 4,
         audience: Address::Node(node.name.clone()),
+        configs: Default::default(),
         agents: agents.iter().map(|name| spec(name)).collect(),
     };
     let digest = Digest::of(&document.to_bytes());
@@ -56,7 +57,7 @@ fn accepted_is_not_settled_before_every_agent_is_what_it_must_be() {
         take(5, &|r| {
             force(r);
             runs(r, "a", State::Running);
-            r.agents.values_mut().for_each(|status| status.instance = Digest::of(b"old spec"));
+            r.agents.values_mut().for_each(|status| status.current = false);
         }),
         "it runs as the document before wanted it"
     );
