@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::clock;
 use crate::containers::{Containers, Found};
 use crate::ledger::Public;
+use crate::probe::Prober;
 use crate::store::Store;
 use crate::wake::{ClockWatch, Event, Watcher, watch_adopted};
 use jobs::Kept;
@@ -73,6 +74,7 @@ pub struct Reconciler {
     watched: BTreeMap<AgentName, i32>,
     kept: Kept,
     clock: ClockWatch,
+    prober: Prober,
     /// Who waits for everything to be stopped.
     down: Option<oneshot::Sender<()>>,
 }
@@ -105,6 +107,7 @@ impl Reconciler {
             watched: BTreeMap::new(),
             kept: Kept::load(store)?,
             clock: ClockWatch::new()?,
+            prober: Prober::new(),
             down: None,
         };
         for name in reconciler.containers.names() {

@@ -45,7 +45,7 @@ impl Containers {
             stop: stop(spec, &image.config)?,
             volumes: self.mounts(wanted, run_dir, &user, ids)?,
             user,
-            oom_score_adj: oom_score_adj(spec.priority),
+            oom_score_adj: u16::try_from(spec.priority.oom_score_adj()).ok(),
             user_namespace: ids,
             network: match spec.network.mode {
                 NetworkMode::None | NetworkMode::Bridge => Network::None,
@@ -162,10 +162,6 @@ fn stop(spec: &AgentSpec, image: &ImageConfig) -> Result<Stop, ContainerError> {
         grace_ms: spec.stop.grace.millis,
         pre_stop: spec.stop.pre_stop.as_ref().map(|hook| hook.command.clone()),
     })
-}
-
-fn oom_score_adj(priority: Priority) -> Option<u16> {
-    (priority != Priority::Normal).then(|| u16::try_from(priority.oom_score_adj()).unwrap_or_default())
 }
 
 /// The limits of a spec, with the weights of its priority.

@@ -9,7 +9,7 @@ use super::Reconciler;
 use crate::clock;
 use crate::containers::history::Circumstances;
 use crate::containers::{ContainerError, Found};
-use crate::probe;
+use crate::probe::Subject;
 use crate::store::StoreError;
 use crate::wake::{Event, watch_child};
 
@@ -137,12 +137,12 @@ impl Reconciler {
     fn probe(&self, name: &AgentName, check: Check) {
         let Some(found) = self.found.get(name) else { return };
         let (Some(how), Some(state)) = (check.of(&found.seen.spec), &found.state) else { return };
-        let (agent, events) = (name.clone(), self.events_in.clone());
-        let (how, pid) = (how.clone(), state.init.pid);
+        let (how, events, prober) = (how.clone(), self.events_in.clone(), self.prober.clone());
         let run_dir = self.containers.run_dir(name);
+        let subject = Subject { agent: name.clone(), check, run_dir, pid: state.init.pid };
         tokio::spawn(async move {
-            let result = probe::probe(&how, &run_dir, pid).await;
-            let _ = events.send(Event::Probed { agent, check, result }).await;
+            let result = prober.probe(&how, &subject).await;
+            let _ = events.send(Event::Probed { agent: subject.agent, check, result }).await;
         });
     }
 }
