@@ -123,6 +123,7 @@ pub fn exec(run_dir: &Path, wanted: &Exec) -> Result<Ended, ExecError> {
     if wanted.args.first().is_none_or(String::is_empty) {
         return Err(ExecError::NoProgram);
     }
+    let launch = launch.with_env_file().map_err(system("read the agent's env_file"))?;
     let boot_id = process::boot_id().map_err(system("read the boot id"))?;
     if !state.started || boot_id != state.boot_id {
         return Err(not_running());

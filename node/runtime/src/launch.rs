@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+mod handed;
 mod isolation;
 mod limits;
 mod mounts;
@@ -67,6 +68,10 @@ pub struct Launch {
     /// The environment, as `KEY=value`.
     #[serde(default)]
     pub env: Vec<String>,
+    /// A file of the host with further variables, which must stand in no record: `KEY=value` entries,
+    /// each ended by a NUL. It is read whenever a program is started, and goes before `env`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_file: Option<PathBuf>,
     /// The working directory inside the container.
     #[serde(default = "root_folder")]
     pub cwd: PathBuf,
@@ -148,6 +153,7 @@ impl Default for Launch {
             lowers: Vec::new(),
             args: Vec::new(),
             env: Vec::new(),
+            env_file: None,
             cwd: root_folder(),
             user: User::default(),
             hostname: String::new(),
@@ -286,7 +292,9 @@ impl Launch {
         let lowers = self.lowers.iter().map(|lower| ("lowers", lower));
         let masked = self.masked_paths.iter().flatten().map(|path| ("masked_paths", path));
         let read_only = self.readonly_paths.iter().flatten().map(|path| ("readonly_paths", path));
-        for (field, path) in paths.into_iter().chain(lowers).chain(masked).chain(read_only) {
+        let handed = self.env_file.iter().map(|path| ("env_file", path));
+        let lists = lowers.chain(masked).chain(read_only).chain(handed);
+        for (field, path) in paths.into_iter().chain(lists) {
             check_path(field, path)?;
         }
         if self.cgroup.components().count() < 2 {

@@ -141,3 +141,19 @@ fn lists_of_processors_are_read_as_the_kernel_reads_them() {
         assert_eq!(limits::processors(list), None, "{list}");
     }
 }
+
+#[test]
+fn variables_of_a_file_go_before_others_and_stand_in_no_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("handed.env");
+    std::fs::write(&file, "WORD=hush\0LINES=a\nb\0").unwrap();
+    let mut launch = launch();
+    launch.env = vec!["WORD=plain".into(), "OTHER=1".into()];
+    launch.env_file = Some(file.clone());
+    assert!(launch.check().is_ok());
+    let whole = launch.with_env_file().unwrap();
+    assert_eq!(whole.env, ["OTHER=1", "WORD=hush", "LINES=a\nb"]);
+    assert!(!serde_json::to_string(&launch).unwrap().contains("hush"));
+    std::fs::write(&file, "no value\0").unwrap();
+    assert!(launch.with_env_file().is_err());
+}

@@ -151,6 +151,7 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     let root = rootfs::assemble(job.run_dir, job.launch)?;
     rootfs::hide_cgroups(job.run_dir)?;
     let privileges = Privileges::of(job.launch)?;
+    let whole = job.launch.with_env_file().map_err(system("read the agent's env_file"))?;
     let config = job.run_dir.join("config.json");
     let spec = spec::spec(job.launch, &root, job.devices).to_string();
     std::fs::write(&config, spec).map_err(system("write the container's config.json"))?;
@@ -161,7 +162,7 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
         .with_executor(Program {
             privileges,
             args: job.launch.args.clone(),
-            env: spec::environment(job.launch),
+            env: spec::environment(&whole),
             report_to: program,
         })
         .with_root_path(oci)?
