@@ -30,6 +30,7 @@ mod readable;
 mod reconciler;
 mod reporter;
 mod store;
+mod troubles;
 mod wake;
 
 fn main() -> ExitCode {
