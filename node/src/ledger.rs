@@ -146,7 +146,11 @@ impl Ledger {
         let trust = row(&*store, Space::Trust, "trust")?.or_else(|| root.map(TrustStore::new));
         let record: Option<Record> = row(&*store, Space::Document, "document")?;
         let document = record.map(|record| record.read()).transpose()?.map(Arc::new);
-        let refused = row(&*store, Space::Refused, "refused")?.unwrap_or_default();
+        let refused = match row(&*store, Space::Refused, "refused") {
+            // They are for people: what is desired is known without them.
+            Err(LedgerError::Store(error)) if error.fault().is_some() => Vec::new(),
+            read => read?.unwrap_or_default(),
+        };
         let mut local = BTreeMap::new();
         for (_, value) in store.scan(Space::Local)? {
             let wish: LocalWish =

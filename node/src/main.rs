@@ -34,6 +34,7 @@ mod reporter;
 mod secrets;
 mod store;
 mod volumes;
+mod troubles;
 mod wake;
 
 fn main() -> ExitCode {

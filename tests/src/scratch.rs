@@ -97,6 +97,11 @@ impl Scratch {
         pids
     }
 
+    /// Kills every process in the cgroup parent or below it; monitors see it and leave.
+    pub fn end_contained(&self) {
+        self.contained().into_iter().for_each(kill);
+    }
+
     /// The parent and everything below it, in each hierarchy, the deepest first.
     fn cgroups(&self) -> Vec<PathBuf> {
         let name = self.cgroup.trim_start_matches('/');

@@ -21,6 +21,8 @@ use crate::identity::Identity;
 use crate::ledger::{Desk, LedgerError, Public, Verb};
 use crate::reconciler::Snapshot;
 use crate::wake::Event;
+use crate::store::{HealingStore, StoreError};
+use crate::troubles::Troubles;
 
 /// How long a question for a newer revision is held.
 const HOLD: Duration = Duration::from_secs(30);
@@ -45,6 +47,10 @@ pub struct Node {
     pub cgroup: String,
     /// How the state came to be.
     pub store_notice: Option<String>,
+    /// What stands in its way.
+    pub troubles: Troubles,
+    /// Its state, as far as the disk has trouble.
+    pub disk: Arc<HealingStore>,
     /// Whether local wishes are allowed.
     pub local_wishes: bool,
     /// The way to the reconciler.
@@ -147,6 +153,8 @@ impl Node {
     }
 
     pub(super) fn status(&self) -> Response<Body> {
+        // Nobody looks at the disk while nothing is written: who asks wants to know it now.
+        self.disk.look();
         let ledger = self.ledger.borrow().clone();
         let mut agents: BTreeMap<String, u32> = BTreeMap::new();
         for status in self.snapshots.borrow().status.values() {
@@ -174,6 +182,7 @@ impl Node {
             agents,
             cgroup: self.cgroup.clone(),
             store_notice: self.store_notice.clone(),
+            troubles: self.troubles.list(),
             local_wishes: self.local_wishes,
             down: self.snapshots.borrow().down,
         };
@@ -204,6 +213,7 @@ pub(super) fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Re
                 }
                 LedgerError::Spec(_) => StatusCode::BAD_REQUEST,
                 LedgerError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+                LedgerError::Store(StoreError::Disk { .. }) => StatusCode::INSUFFICIENT_STORAGE,
                 LedgerError::Store(_) | LedgerError::Row(..) | LedgerError::Document(_) => {
                     StatusCode::INTERNAL_SERVER_ERROR
                 }
