@@ -33,8 +33,8 @@ mod reconciler;
 mod reporter;
 mod secrets;
 mod store;
-mod volumes;
 mod troubles;
+mod volumes;
 mod wake;
 
 fn main() -> ExitCode {

@@ -20,9 +20,9 @@ use crate::down::Mark;
 use crate::identity::Identity;
 use crate::ledger::{Desk, LedgerError, Public, Verb};
 use crate::reconciler::Snapshot;
-use crate::wake::Event;
 use crate::store::{HealingStore, StoreError};
 use crate::troubles::Troubles;
+use crate::wake::Event;
 
 /// How long a question for a newer revision is held.
 const HOLD: Duration = Duration::from_secs(30);
@@ -206,7 +206,9 @@ pub(super) fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Re
         Ok(applied) => json(StatusCode::OK, &Applied { revision, ..applied }),
         Err(error) => {
             let status = match &error {
-                LedgerError::Unknown(_) | LedgerError::UnknownConfig(_) => StatusCode::NOT_FOUND,
+                LedgerError::Unknown(_) | LedgerError::UnknownConfig(_) | LedgerError::Part(..) => {
+                    StatusCode::NOT_FOUND
+                }
                 LedgerError::NoLocal => StatusCode::FORBIDDEN,
                 LedgerError::Fleet(..) | LedgerError::Needed(..) | LedgerError::Admit(_) => {
                     StatusCode::CONFLICT
