@@ -338,10 +338,7 @@ impl Launch {
 
     /// Fields that are understood and not yet put in force: refused, rather than ignored.
     fn check_enforced(&self) -> Result<(), Wrong> {
-        let fields = [
-            ("seccomp", matches!(self.seccomp, Seccomp::Profile(_))),
-            ("user_namespace", self.user_namespace.is_some()),
-        ];
+        let fields = [("user_namespace", self.user_namespace.is_some())];
         match fields.iter().find(|(_, used)| *used) {
             Some((field, _)) => wrong(field, "is not enforced yet; leave it out"),
             None => Ok(()),

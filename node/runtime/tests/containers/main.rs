@@ -3,6 +3,7 @@
 
 mod cage;
 mod control;
+mod filters;
 mod first;
 mod life;
 mod limits;
