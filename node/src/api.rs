@@ -353,6 +353,9 @@ pub struct NodeStatus {
     /// How the state came to be, if not in the ordinary way: rebuilt from an export, for instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store_notice: Option<String>,
+    /// What stands in the way of the node, or of an agent from outside, and what to do about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<Trouble>,
     /// The sources of local wishes: whether `run` and `apply` are allowed here.
     pub local_wishes: bool,
     /// Everything is stopped, or about to be, until `skerry up`.
@@ -372,7 +375,7 @@ pub struct DocumentInForce {
     pub audience: String,
 }
 
-pub use skerry_core::report::RefusedDocument;
+pub use skerry_core::report::{RefusedDocument, Trouble};
 
 /// Why a request was refused.
 #[derive(Debug, Clone, Serialize, Deserialize)]

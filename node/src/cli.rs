@@ -15,8 +15,6 @@ mod image;
 mod inspect;
 mod jobs;
 mod logs;
-mod manifest;
-mod nearest;
 mod node_args;
 mod output;
 mod pack;
@@ -28,6 +26,7 @@ mod stats;
 mod status;
 mod table;
 mod units;
+mod validate;
 mod values;
 mod volume;
 mod wait;
@@ -107,6 +106,8 @@ enum Verb {
     Run(Box<run_spec::RunArgs>),
     /// Create or change agents as a YAML or JSON file says
     Apply(apply::ApplyArgs),
+    /// Check files of agents without a node
+    Validate(validate::ValidateArgs),
     /// List agents
     Ps(ps::PsArgs),
     /// Show what an agent has printed
@@ -184,6 +185,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         // It forks, so it must come before anything that starts threads.
         Verb::Check(args) => check::check(&place, args),
         Verb::Version(args) => status::version(&args),
+        Verb::Validate(args) => validate::validate(&args),
         verb => block_on(ask(&place, verb))?,
     }
 }
@@ -213,9 +215,12 @@ async fn ask(place: &Place, verb: Verb) -> anyhow::Result<ExitCode> {
             output::json(&client.profile().await?)?;
             Ok(ExitCode::SUCCESS)
         }
-        Verb::Node(_) | Verb::Exec(_) | Verb::Image(_) | Verb::Check(_) | Verb::Version(_) => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Verb::Node(_)
+        | Verb::Exec(_)
+        | Verb::Image(_)
+        | Verb::Check(_)
+        | Verb::Version(_)
+        | Verb::Validate(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -33,6 +33,7 @@ mod reconciler;
 mod reporter;
 mod secrets;
 mod store;
+mod troubles;
 mod volumes;
 mod wake;
 

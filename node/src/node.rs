@@ -24,14 +24,15 @@ use crate::containers::Containers;
 use crate::down::{self, Mark};
 use crate::http;
 use crate::identity::Identity;
-use crate::ledger::{Desk, Ledger, Public};
+use crate::ledger::{Desk, Ledger};
 use crate::link;
 use crate::notify::Notify;
 use crate::outbox::StoredOutbox;
 use crate::quiet;
-use crate::reconciler::{Reconciler, Snapshot};
+use crate::reconciler::Reconciler;
 use crate::reporter::{self, Counter, Speaker};
-use crate::store::{SledStore, Store};
+use crate::store::{HealingStore, Store};
+use crate::troubles::{self, Troubles};
 
 const ROOT_MAX: u64 = 512_000;
 
@@ -78,11 +79,12 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let name = config.node_name()?;
     let audience = Audience { node: name.clone(), groups: config.groups.clone() };
     let root = config.trust.root.as_deref().map(read_root).transpose()?;
-    let opened = SledStore::open(&config.state_dir.join("state"))?;
-    if let Some(notice) = &opened.notice {
+    let troubles = Troubles::default();
+    let (disk, notice) = HealingStore::open(&config.state_dir.join("state"), troubles.clone())?;
+    if let Some(notice) = &notice {
         tracing::error!(notice, "state");
     }
-    let store: Arc<dyn Store> = Arc::new(opened.store);
+    let store: Arc<dyn Store> = disk.clone();
     let identity = Arc::new(Identity::load(&config.state_dir)?);
     let kernel = skerry_runtime::Kernel::probe().context("cannot look at the kernel's cgroups")?;
     let cgroup = format!("{:?}", kernel.version()).to_lowercase();
@@ -107,6 +109,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
     tokio::spawn(ledger.run(requests));
     tokio::spawn(reconciler.run());
     tokio::spawn(quiet::run(snapshots.clone()));
+    tokio::spawn(disk.clone().heal());
+    tokio::spawn(troubles::follow(snapshots.clone(), troubles.clone()));
 
     let (link_in, link_seen) = watch::channel(None);
     let node = Arc::new(http::Node {
@@ -118,7 +122,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
         name: name.to_string(),
         link: link_seen,
         cgroup: cgroup.clone(),
-        store_notice: opened.notice,
+        store_notice: notice,
+        troubles: troubles.clone(),
+        disk,
         local_wishes: config.local.wishes,
         door: door.clone(),
         profile,
@@ -137,7 +143,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
     });
 
     let speaker = speaker(identity.clone(), name.clone(), cgroup)?;
-    let farewell = connect(&config, store, desk, speaker, snapshots, public, &link_in)?;
+    let seen = reporter::Seen { snapshots, ledger: public, troubles };
+    let farewell = connect(&config, store, desk, speaker, seen, &link_in)?;
     until_told(&ending).await?;
     notify.stopping();
     tracing::info!("ending; agents go on");
@@ -157,8 +164,7 @@ fn connect(
     store: Arc<dyn Store>,
     desk: Desk,
     speaker: Speaker,
-    snapshots: watch::Receiver<Snapshot>,
-    public: watch::Receiver<Public>,
+    seen: reporter::Seen,
     link_in: &watch::Sender<Option<skerry_sync::Link>>,
 ) -> anyhow::Result<Option<Farewell>> {
     let Some(broker) = &config.broker else { return Ok(None) };
@@ -172,11 +178,12 @@ fn connect(
     let outbox = StoredOutbox(store.clone());
     let session = skerry_sync::start(broker, outbox, gone.clone(), move || birth.clone())?;
     link_in.send_replace(Some(session.link.clone()));
+    link::catch_up(&session.link, &seen.ledger.borrow());
     tokio::spawn(session.task);
-    tokio::spawn(link::serve(session.inbound, desk));
-    let counter = Counter::load(store)?;
+    tokio::spawn(link::serve(session.inbound, desk, seen.troubles.clone()));
+    let counter = Counter::new(store);
     let link = session.link.clone();
-    tokio::spawn(reporter::run(speaker, counter, link, snapshots, public));
+    tokio::spawn(reporter::run(speaker, counter, link, seen));
     Ok(Some((session.link, gone)))
 }
 

@@ -92,7 +92,12 @@ impl Prober {
         }
     }
 
-    async fn command(&self, words: &[String], run_dir: &Path, limit: Duration) -> Result<(), String> {
+    async fn command(
+        &self,
+        words: &[String],
+        run_dir: &Path,
+        limit: Duration,
+    ) -> Result<(), String> {
         let _turn = turn(&self.commands).await?;
         // The process that enters the container ends its command in time, and says so; this limit is
         // for that process itself.

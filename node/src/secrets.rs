@@ -72,7 +72,10 @@ impl Secrets {
     /// The file system refuses.
     pub fn list(&self) -> io::Result<BTreeMap<DataName, Vec<DataKey>>> {
         let names: Vec<DataName> = durable::names(&self.0)?;
-        names.into_iter().map(|name| Ok((name.clone(), durable::names(&self.folder(&name))?))).collect()
+        names
+            .into_iter()
+            .map(|name| Ok((name.clone(), durable::names(&self.folder(&name))?)))
+            .collect()
     }
 
     /// The keys of one secret.

@@ -58,7 +58,7 @@ pub fn blank_line() {
 }
 
 /// The error and every cause, outermost first; a cause that was already said is not said again.
-fn sentence(error: &anyhow::Error) -> String {
+pub fn sentence(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
         let part = cause.to_string();

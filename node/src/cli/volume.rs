@@ -43,7 +43,8 @@ pub async fn volume(client: &Client, verb: VolumeVerb) -> anyhow::Result<ExitCod
                         .volumes
                         .iter()
                         .map(|(name, entry)| {
-                            let bytes = entry.bytes.map_or_else(|| NOTHING.to_owned(), units::bytes);
+                            let bytes =
+                                entry.bytes.map_or_else(|| NOTHING.to_owned(), units::bytes);
                             vec![name.to_string(), bytes, agents(&entry.agents), entry.path.clone()]
                         })
                         .collect();

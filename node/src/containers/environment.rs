@@ -14,8 +14,7 @@ use super::ContainerError;
 use crate::secrets::{SecretError, Secrets};
 
 /// Where programs are looked for when an image sets no PATH, as in Docker.
-const PATH: (&str, &str) =
-    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+const PATH: (&str, &str) = ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 
 /// Variables as `NAME=value`.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -50,12 +49,15 @@ impl Sources<'_> {
     fn text(&self, from: Origin, name: &DataName, key: &DataKey) -> Result<String, Absent> {
         match from {
             Origin::Config => {
-                let values = self.configs.get(name).ok_or_else(|| {
-                    Absent::Missing(format!("config '{name}' is not there"))
-                })?;
+                let values = self
+                    .configs
+                    .get(name)
+                    .ok_or_else(|| Absent::Missing(format!("config '{name}' is not there")))?;
                 let value = values.get(key).cloned();
                 value.ok_or_else(|| {
-                    Absent::Missing(format!("config '{name}' has no key '{key}'; set it where the config is made"))
+                    Absent::Missing(format!(
+                        "config '{name}' has no key '{key}'; set it where the config is made"
+                    ))
                 })
             }
             Origin::Secret => match self.secrets.value(name, key) {

@@ -58,8 +58,8 @@ impl Containers {
         all.truncate(KEPT);
         // Numbers and texts always serialise.
         let content = serde_json::to_vec(&all).unwrap_or_default();
-        let written = std::fs::create_dir_all(&folder)
-            .and_then(|()| durable::write(&folder, FILE, &content));
+        let written =
+            std::fs::create_dir_all(&folder).and_then(|()| durable::write(&folder, FILE, &content));
         written.map_err(io("write the history in", &folder))
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hyper::{Response, StatusCode};
 use skerry_core::admit::Profile;
 use skerry_core::ids::AgentName;
+use skerry_core::reading;
 use skerry_sync::{Link, LinkState};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -19,6 +20,8 @@ use crate::down::Mark;
 use crate::identity::Identity;
 use crate::ledger::{Desk, LedgerError, Public, Verb};
 use crate::reconciler::Snapshot;
+use crate::store::{HealingStore, StoreError};
+use crate::troubles::Troubles;
 use crate::wake::Event;
 
 /// How long a question for a newer revision is held.
@@ -44,6 +47,10 @@ pub struct Node {
     pub cgroup: String,
     /// How the state came to be.
     pub store_notice: Option<String>,
+    /// What stands in its way.
+    pub troubles: Troubles,
+    /// Its state, as far as the disk has trouble.
+    pub disk: Arc<HealingStore>,
     /// Whether local wishes are allowed.
     pub local_wishes: bool,
     /// The way to the reconciler.
@@ -106,7 +113,7 @@ impl Node {
     }
 
     pub(super) async fn apply(&self, bytes: &[u8]) -> Response<Body> {
-        let apply: Apply = match serde_json::from_slice(bytes) {
+        let apply: Apply = match reading::read(bytes) {
             Ok(apply) => apply,
             Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("the request: {error}")),
         };
@@ -149,6 +156,8 @@ impl Node {
     }
 
     pub(super) fn status(&self) -> Response<Body> {
+        // Nobody looks at the disk while nothing is written: who asks wants to know it now.
+        self.disk.look();
         let ledger = self.ledger.borrow().clone();
         let mut agents: BTreeMap<String, u32> = BTreeMap::new();
         for status in self.snapshots.borrow().status.values() {
@@ -176,6 +185,7 @@ impl Node {
             agents,
             cgroup: self.cgroup.clone(),
             store_notice: self.store_notice.clone(),
+            troubles: self.troubles.list(),
             local_wishes: self.local_wishes,
             down: self.snapshots.borrow().down,
         };
@@ -199,13 +209,16 @@ pub(super) fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Re
         Ok(applied) => json(StatusCode::OK, &Applied { revision, ..applied }),
         Err(error) => {
             let status = match &error {
-                LedgerError::Unknown(_) | LedgerError::UnknownConfig(_) => StatusCode::NOT_FOUND,
+                LedgerError::Unknown(_) | LedgerError::UnknownConfig(_) | LedgerError::Part(..) => {
+                    StatusCode::NOT_FOUND
+                }
                 LedgerError::NoLocal => StatusCode::FORBIDDEN,
                 LedgerError::Fleet(..) | LedgerError::Needed(..) | LedgerError::Admit(_) => {
                     StatusCode::CONFLICT
                 }
                 LedgerError::Spec(_) => StatusCode::BAD_REQUEST,
                 LedgerError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+                LedgerError::Store(StoreError::Disk { .. }) => StatusCode::INSUFFICIENT_STORAGE,
                 LedgerError::Store(_) | LedgerError::Row(..) | LedgerError::Document(_) => {
                     StatusCode::INTERNAL_SERVER_ERROR
                 }

@@ -161,10 +161,7 @@ impl Node {
     }
 
     /// Which agents, wanted or still there, name what `named` finds in a spec.
-    fn users<N: Ord>(
-        &self,
-        named: impl Fn(&AgentSpec) -> Vec<N>,
-    ) -> BTreeMap<N, Vec<AgentName>> {
+    fn users<N: Ord>(&self, named: impl Fn(&AgentSpec) -> Vec<N>) -> BTreeMap<N, Vec<AgentName>> {
         let desired = self.ledger.borrow().desired.clone();
         let found = self.snapshots.borrow().found.clone();
         let wanted = desired.agents.iter().map(|(name, agent)| (name, &agent.spec));

@@ -22,14 +22,16 @@ impl Node {
     }
 
     pub(super) fn jobs(&self) -> Response<Body> {
-        let (book, desired) = (self.snapshots.borrow().book.clone(), self.ledger.borrow().desired.clone());
+        let (book, desired) =
+            (self.snapshots.borrow().book.clone(), self.ledger.borrow().desired.clone());
         let jobs = desired.jobs.iter().map(|(name, job)| (name.clone(), detail(name, job, &book)));
         json(StatusCode::OK, &JobList { jobs: jobs.collect() })
     }
 
     /// The runs of a job, or of the job whose run an agent is.
     pub(super) fn job(&self, name: &AgentName) -> Option<JobDetail> {
-        let (book, desired) = (self.snapshots.borrow().book.clone(), self.ledger.borrow().desired.clone());
+        let (book, desired) =
+            (self.snapshots.borrow().book.clone(), self.ledger.borrow().desired.clone());
         desired.jobs.get(name).map(|job| detail(name, job, &book))
     }
 

@@ -68,9 +68,7 @@ pub(super) async fn look(
 fn stamp(pid: i32, path: &str) -> Result<Stamp, String> {
     let root = File::open(format!("/proc/{pid}/root"))
         .map_err(|error| format!("the agent's files are gone: {error}"))?;
-    let fail = |errno: rustix::io::Errno| {
-        format!("'{path}': {}", std::io::Error::from(errno))
-    };
+    let fail = |errno: rustix::io::Errno| format!("'{path}': {}", std::io::Error::from(errno));
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let file: OwnedFd =
@@ -99,7 +97,8 @@ impl Ages {
 }
 
 fn age(before: Option<&Seen>, stamp: Stamp, now: Tick, wall_ms: i64) -> u64 {
-    let changed_ms = stamp.seconds.saturating_mul(1000).saturating_add(stamp.nanoseconds / 1_000_000);
+    let changed_ms =
+        stamp.seconds.saturating_mul(1000).saturating_add(stamp.nanoseconds / 1_000_000);
     // A change in the future is one before the clock was set back.
     let by_wall = u64::try_from(wall_ms.saturating_sub(changed_ms)).unwrap_or_default();
     match before {

@@ -35,8 +35,12 @@ pub(super) async fn ask(
 fn request(probe: &HttpProbe) -> String {
     let mut text = format!("GET {} HTTP/1.1\r\n", probe.path);
     let said = |name: &str| probe.headers.keys().any(|header| header.eq_ignore_ascii_case(name));
-    let usual =
-        [("Host", "localhost"), ("User-Agent", "skerry"), ("Accept", "*/*"), ("Connection", "close")];
+    let usual = [
+        ("Host", "localhost"),
+        ("User-Agent", "skerry"),
+        ("Accept", "*/*"),
+        ("Connection", "close"),
+    ];
     let usual = usual.into_iter().filter(|(name, _)| !said(name));
     let own = probe.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in usual.chain(own) {

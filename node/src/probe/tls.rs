@@ -52,7 +52,8 @@ fn client() -> Result<ClientConnection, rustls::Error> {
         .dangerous()
         .with_custom_certificate_verifier(anybody)
         .with_no_client_auth();
-    let name = ServerName::try_from("localhost").map_err(|e| rustls::Error::General(e.to_string()))?;
+    let name =
+        ServerName::try_from("localhost").map_err(|e| rustls::Error::General(e.to_string()))?;
     ClientConnection::new(Arc::new(config), name)
 }
 

@@ -23,7 +23,9 @@ fn ends_are_kept_once_each_newest_first_and_not_for_ever() {
     let containers = containers(folder.path());
     let name = "a".parse().unwrap();
     let note = |found: &Found, why| {
-        containers.note_end(&name, found, Circumstances { why, ..Circumstances::default() }).unwrap();
+        containers
+            .note_end(&name, found, Circumstances { why, ..Circumstances::default() })
+            .unwrap();
     };
     note(&ended(1, false), None);
     note(&ended(1, false), Some(Why::Stopped));

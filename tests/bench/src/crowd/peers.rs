@@ -147,6 +147,11 @@ impl Podman {
             &quota,
             "--pids-limit",
             &pids,
+            // Its own defaults are more than this process may have, where that is limited.
+            "--ulimit",
+            "nofile=1024:4096",
+            "--ulimit",
+            "nproc=4096:4096",
             IMAGE,
             "/probe",
         ];
