@@ -129,7 +129,8 @@ pub(super) fn user(spec: &AgentSpec, image: &Image) -> Result<User, ContainerErr
         (None, None, Some(text)) => ("the image's user", text.clone()),
         (None, None, None) => ("user", "0:0".to_owned()),
     };
-    let mut user = resolve(&text, image).map_err(|why| ContainerError::field(field, why))?;
+    let mut user = skerry_runtime::resolve_user(&image.layers, &text)
+        .map_err(|error| ContainerError::field(field, error.to_string()))?;
     user.gid = security.run_as_group.unwrap_or(user.gid);
     for gid in &security.supplemental_groups {
         if !user.additional_gids.contains(gid) {
@@ -137,15 +138,6 @@ pub(super) fn user(spec: &AgentSpec, image: &Image) -> Result<User, ContainerErr
         }
     }
     Ok(user)
-}
-
-fn resolve(text: &str, _image: &Image) -> Result<User, String> {
-    let (user, group) = text.split_once(':').unwrap_or((text, "0"));
-    let number = |text: &str| match text {
-        "root" => Ok(0),
-        digits => digits.parse().map_err(|_| format!("'{text}' is not numeric")),
-    };
-    Ok(User { uid: number(user)?, gid: number(group)?, additional_gids: Vec::new() })
 }
 
 fn stop(spec: &AgentSpec, image: &ImageConfig) -> Result<Stop, ContainerError> {
@@ -228,8 +220,8 @@ pub fn shortfalls(state: &State) -> Vec<Shortfall> {
 fn with_security(launch: Launch, spec: &AgentSpec) -> Result<Launch, ContainerError> {
     let security = &spec.security;
     let rlimit = |limit: &skerry_core::agent::Rlimit| skerry_runtime::Rlimit {
-        soft: Some(limit.soft),
-        hard: Some(limit.hard),
+        soft: Some(limit.soft).filter(|value| *value < u64::MAX),
+        hard: Some(limit.hard).filter(|value| *value < u64::MAX),
     };
     let device = |device: &skerry_core::agent::Device| skerry_runtime::Device {
         path: PathBuf::from(&device.path),

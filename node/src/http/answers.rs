@@ -146,6 +146,9 @@ impl Node {
                 pids: Some(stats.pids),
                 pids_limit: limits.pids.map(u64::from),
                 oom_kills: Some(stats.oom_kills),
+                throttled_usec: Some(stats.throttled_usec),
+                read_bytes: Some(stats.read_bytes),
+                written_bytes: Some(stats.written_bytes),
             };
             Some((name.clone(), told))
         });
