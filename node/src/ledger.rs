@@ -59,6 +59,9 @@ pub enum LedgerError {
     /// Nobody wishes it here.
     #[error("agent '{0}' is not known on this node; see: skerry ps -a")]
     Unknown(AgentName),
+    /// One of several that stand for one wish.
+    #[error("'{0}' is a part of '{1}' (a replica, or a run of a job); name '{1}' instead")]
+    Part(AgentName, AgentName),
     /// Another local agent needs it.
     #[error("agent '{0}' is needed by '{1}', which depends on it; remove that first, or together")]
     Needed(AgentName, AgentName),
@@ -146,7 +149,11 @@ impl Ledger {
         let trust = row(&*store, Space::Trust, "trust")?.or_else(|| root.map(TrustStore::new));
         let record: Option<Record> = row(&*store, Space::Document, "document")?;
         let document = record.map(|record| record.read()).transpose()?.map(Arc::new);
-        let refused = row(&*store, Space::Refused, "refused")?.unwrap_or_default();
+        let refused = match row(&*store, Space::Refused, "refused") {
+            // They are for people: what is desired is known without them.
+            Err(LedgerError::Store(error)) if error.fault().is_some() => Vec::new(),
+            read => read?.unwrap_or_default(),
+        };
         let mut local = BTreeMap::new();
         for (_, value) in store.scan(Space::Local)? {
             let wish: LocalWish =

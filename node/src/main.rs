@@ -13,6 +13,8 @@ mod client;
 mod clock;
 mod config;
 mod containers;
+mod down;
+mod durable;
 #[cfg(feature = "generate")]
 #[path = "../../packaging/generate.rs"]
 mod generate;
@@ -29,7 +31,10 @@ mod quiet;
 mod readable;
 mod reconciler;
 mod reporter;
+mod secrets;
 mod store;
+mod troubles;
+mod volumes;
 mod wake;
 
 fn main() -> ExitCode {

@@ -21,16 +21,18 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::cli::NodeArgs;
 use crate::config::{Config, Override};
 use crate::containers::Containers;
+use crate::down::{self, Mark};
 use crate::http;
 use crate::identity::Identity;
-use crate::ledger::{Desk, Ledger, Public};
+use crate::ledger::{Desk, Ledger};
 use crate::link;
 use crate::notify::Notify;
 use crate::outbox::StoredOutbox;
 use crate::quiet;
-use crate::reconciler::{Reconciler, Snapshot};
+use crate::reconciler::Reconciler;
 use crate::reporter::{self, Counter, Speaker};
-use crate::store::{SledStore, Store};
+use crate::store::{HealingStore, Store};
+use crate::troubles::{self, Troubles};
 
 const ROOT_MAX: u64 = 512_000;
 
@@ -77,29 +79,38 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let name = config.node_name()?;
     let audience = Audience { node: name.clone(), groups: config.groups.clone() };
     let root = config.trust.root.as_deref().map(read_root).transpose()?;
-    let opened = SledStore::open(&config.state_dir.join("state"))?;
-    if let Some(notice) = &opened.notice {
+    let troubles = Troubles::default();
+    let (disk, notice) = HealingStore::open(&config.state_dir.join("state"), troubles.clone())?;
+    if let Some(notice) = &notice {
         tracing::error!(notice, "state");
     }
-    let store: Arc<dyn Store> = Arc::new(opened.store);
+    let store: Arc<dyn Store> = disk.clone();
     let identity = Arc::new(Identity::load(&config.state_dir)?);
     let kernel = skerry_runtime::Kernel::probe().context("cannot look at the kernel's cgroups")?;
     let cgroup = format!("{:?}", kernel.version()).to_lowercase();
 
     let profile = profile(&config);
     let local = config.local.wishes;
-    let (ledger, public) = Ledger::load(store.clone(), audience, root, local, profile)?;
+    let (ledger, public) = Ledger::load(store.clone(), audience, root, local, profile.clone())?;
     let (desk, requests) = Desk::new();
     let containers = Arc::new(Containers::new(&config)?);
     let images = Arc::new(skerry_images::Store::open(&config.state_dir)?);
-    let (reconciler, snapshots) =
+    let (mut reconciler, snapshots) =
         Reconciler::new(containers.clone(), images, public.clone(), store.clone())
             .context("cannot watch the agents' folders")?;
     let notify = Arc::new(Notify::from_environment());
     let door = reconciler.door();
+    let mark = Mark::below(&config.run_dir);
+    if mark.is_set() {
+        tracing::info!("everything stays stopped until: skerry up");
+        reconciler.stay_down();
+    }
+    let ending = Arc::new(tokio::sync::Notify::new());
     tokio::spawn(ledger.run(requests));
     tokio::spawn(reconciler.run());
     tokio::spawn(quiet::run(snapshots.clone()));
+    tokio::spawn(disk.clone().heal());
+    tokio::spawn(troubles::follow(snapshots.clone(), troubles.clone()));
 
     let (link_in, link_seen) = watch::channel(None);
     let node = Arc::new(http::Node {
@@ -111,8 +122,15 @@ async fn run(config: Config) -> anyhow::Result<()> {
         name: name.to_string(),
         link: link_seen,
         cgroup: cgroup.clone(),
-        store_notice: opened.notice,
+        store_notice: notice,
+        troubles: troubles.clone(),
+        disk,
         local_wishes: config.local.wishes,
+        door: door.clone(),
+        profile,
+        supervised: down::is_supervised(),
+        mark,
+        ending: ending.clone(),
     });
     let socket = config.socket();
     let listener = http::listen(&socket)?;
@@ -125,8 +143,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
     });
 
     let speaker = speaker(identity.clone(), name.clone(), cgroup)?;
-    let farewell = connect(&config, store, desk, speaker, snapshots, public, &link_in)?;
-    until_told().await?;
+    let seen = reporter::Seen { snapshots, ledger: public, troubles };
+    let farewell = connect(&config, store, desk, speaker, seen, &link_in)?;
+    until_told(&ending).await?;
     notify.stopping();
     tracing::info!("ending; agents go on");
     if let Some((link, word)) = farewell {
@@ -145,8 +164,7 @@ fn connect(
     store: Arc<dyn Store>,
     desk: Desk,
     speaker: Speaker,
-    snapshots: watch::Receiver<Snapshot>,
-    public: watch::Receiver<Public>,
+    seen: reporter::Seen,
     link_in: &watch::Sender<Option<skerry_sync::Link>>,
 ) -> anyhow::Result<Option<Farewell>> {
     let Some(broker) = &config.broker else { return Ok(None) };
@@ -160,11 +178,12 @@ fn connect(
     let outbox = StoredOutbox(store.clone());
     let session = skerry_sync::start(broker, outbox, gone.clone(), move || birth.clone())?;
     link_in.send_replace(Some(session.link.clone()));
+    link::catch_up(&session.link, &seen.ledger.borrow());
     tokio::spawn(session.task);
-    tokio::spawn(link::serve(session.inbound, desk));
-    let counter = Counter::load(store)?;
+    tokio::spawn(link::serve(session.inbound, desk, seen.troubles.clone()));
+    let counter = Counter::new(store);
     let link = session.link.clone();
-    tokio::spawn(reporter::run(speaker, counter, link, snapshots, public));
+    tokio::spawn(reporter::run(speaker, counter, link, seen));
     Ok(Some((session.link, gone)))
 }
 
@@ -209,12 +228,13 @@ fn read_root(path: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-async fn until_told() -> anyhow::Result<()> {
+async fn until_told(ending: &tokio::sync::Notify) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = ending.notified() => {}
     }
     Ok(())
 }

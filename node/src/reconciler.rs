@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::clock;
 use crate::containers::{Containers, Found};
 use crate::ledger::Public;
+use crate::probe::Prober;
 use crate::store::Store;
 use crate::wake::{ClockWatch, Event, Watcher, watch_adopted};
 use jobs::Kept;
@@ -52,6 +53,8 @@ pub struct Snapshot {
     pub document: Option<DocumentRef>,
     /// The book of jobs.
     pub book: Arc<Book>,
+    /// Everything is stopped, or about to be.
+    pub down: bool,
 }
 
 /// The task.
@@ -71,6 +74,7 @@ pub struct Reconciler {
     watched: BTreeMap<AgentName, i32>,
     kept: Kept,
     clock: ClockWatch,
+    prober: Prober,
     /// Who waits for everything to be stopped.
     down: Option<oneshot::Sender<()>>,
 }
@@ -103,6 +107,7 @@ impl Reconciler {
             watched: BTreeMap::new(),
             kept: Kept::load(store)?,
             clock: ClockWatch::new()?,
+            prober: Prober::new(),
             down: None,
         };
         for name in reconciler.containers.names() {
@@ -114,6 +119,11 @@ impl Reconciler {
     /// Where events come in.
     pub fn door(&self) -> mpsc::Sender<Event> {
         self.events_in.clone()
+    }
+
+    /// Begins with everything stopped, and leaves it so until it is told otherwise.
+    pub fn stay_down(&mut self) {
+        self.down = Some(oneshot::channel().0);
     }
 
     /// Works until the ledger is gone.
@@ -181,6 +191,10 @@ impl Reconciler {
                 tracing::info!("stopping everything");
                 self.down = Some(done);
             }
+            Event::Up => {
+                tracing::info!("starting what must be");
+                self.down = None;
+            }
         }
     }
 
@@ -244,6 +258,7 @@ impl Reconciler {
                     self.watched.insert(name.clone(), monitor.pid);
                     watch_adopted(name.clone(), monitor, self.events_in.clone());
                 }
+                self.note_end(name, &found);
                 self.found.insert(name.clone(), found);
             }
             // What never came so far as to leave a trace on disk is remembered as it is.
@@ -276,6 +291,7 @@ impl Reconciler {
                 && snapshot.clashes == desired.clashes
                 && snapshot.document == document
                 && *snapshot.book == self.kept.book
+                && snapshot.down == self.down.is_some()
             {
                 return false;
             }
@@ -283,6 +299,7 @@ impl Reconciler {
                 snapshot.book = Arc::new(self.kept.book.clone());
             }
             snapshot.document = document;
+            snapshot.down = self.down.is_some();
             snapshot.revision += 1;
             snapshot.status = Arc::new(plan.status.clone());
             snapshot.found = Arc::new(self.found.clone());

@@ -5,19 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::{Response, StatusCode};
+use skerry_core::admit::Profile;
 use skerry_core::ids::AgentName;
 use skerry_core::reading;
 use skerry_sync::{Link, LinkState};
-use tokio::sync::watch;
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::{Body, json, refuse};
 use crate::api::{
     AgentDetail, AgentList, AgentStats, Applied, Apply, DocumentInForce, NodeStatus, StatsList,
 };
-use crate::containers::{Containers, limits_in_force};
+use crate::containers::{Containers, limits_in_force, shortfalls};
+use crate::down::Mark;
 use crate::identity::Identity;
 use crate::ledger::{Desk, LedgerError, Public, Verb};
 use crate::reconciler::Snapshot;
+use crate::store::{HealingStore, StoreError};
+use crate::troubles::Troubles;
+use crate::wake::Event;
 
 /// How long a question for a newer revision is held.
 const HOLD: Duration = Duration::from_secs(30);
@@ -42,8 +47,22 @@ pub struct Node {
     pub cgroup: String,
     /// How the state came to be.
     pub store_notice: Option<String>,
+    /// What stands in its way.
+    pub troubles: Troubles,
+    /// Its state, as far as the disk has trouble.
+    pub disk: Arc<HealingStore>,
     /// Whether local wishes are allowed.
     pub local_wishes: bool,
+    /// The way to the reconciler.
+    pub door: mpsc::Sender<Event>,
+    /// What the node gives to agents.
+    pub profile: Profile,
+    /// Whether somebody would start the node's process again if it ended.
+    pub supervised: bool,
+    /// Whether everything is to stay stopped.
+    pub mark: Mark,
+    /// Told when the node's process is to end.
+    pub ending: Arc<Notify>,
 }
 
 impl Node {
@@ -70,17 +89,22 @@ impl Node {
         let Ok(name) = name.parse::<AgentName>() else { return unknown(name) };
         let Some(status) = snapshot.status.get(&name) else { return unknown(name.as_str()) };
         let desired = self.ledger.borrow().desired.clone();
+        let wanted = desired.agents.get(&name);
+        let wanted = wanted.or_else(|| desired.jobs.get(&name).map(|job| &job.agent));
         let found = snapshot.found.get(&name);
         let state = found.and_then(|found| found.state.as_ref());
         let cgroups = state.map(|s| s.cgroups.iter().map(|c| c.display().to_string()).collect());
         let detail = AgentDetail {
             status: status.clone(),
-            desired: desired.agents.get(&name).map(|wanted| wanted.spec.clone()),
+            desired: wanted.map(|wanted| wanted.spec.clone()),
             running: found.map(|found| found.seen.spec.clone()),
             limits_in_force: state.map(limits_in_force),
             cgroups: cgroups.unwrap_or_default(),
             monitor_pid: state.and_then(|state| u32::try_from(state.monitor.pid).ok()),
             started_at_ms: state.map(|state| state.started_at_ms),
+            shortfalls: state.map(shortfalls).unwrap_or_default(),
+            history: self.containers.exits(&name),
+            job: self.job(&name),
             run_dir: self.containers.run_dir(&name).display().to_string(),
             log_dir: self.containers.log_dir(&name).display().to_string(),
             name,
@@ -129,6 +153,8 @@ impl Node {
     }
 
     pub(super) fn status(&self) -> Response<Body> {
+        // Nobody looks at the disk while nothing is written: who asks wants to know it now.
+        self.disk.look();
         let ledger = self.ledger.borrow().clone();
         let mut agents: BTreeMap<String, u32> = BTreeMap::new();
         for status in self.snapshots.borrow().status.values() {
@@ -156,7 +182,9 @@ impl Node {
             agents,
             cgroup: self.cgroup.clone(),
             store_notice: self.store_notice.clone(),
+            troubles: self.troubles.list(),
             local_wishes: self.local_wishes,
+            down: self.snapshots.borrow().down,
         };
         json(StatusCode::OK, &status)
     }
@@ -173,18 +201,21 @@ fn words(state: &LinkState) -> String {
     }
 }
 
-fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Response<Body> {
+pub(super) fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Response<Body> {
     match applied {
         Ok(applied) => json(StatusCode::OK, &Applied { revision, ..applied }),
         Err(error) => {
             let status = match &error {
-                LedgerError::Unknown(_) | LedgerError::UnknownConfig(_) => StatusCode::NOT_FOUND,
+                LedgerError::Unknown(_) | LedgerError::UnknownConfig(_) | LedgerError::Part(..) => {
+                    StatusCode::NOT_FOUND
+                }
                 LedgerError::NoLocal => StatusCode::FORBIDDEN,
                 LedgerError::Fleet(..) | LedgerError::Needed(..) | LedgerError::Admit(_) => {
                     StatusCode::CONFLICT
                 }
                 LedgerError::Spec(_) => StatusCode::BAD_REQUEST,
                 LedgerError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+                LedgerError::Store(StoreError::Disk { .. }) => StatusCode::INSUFFICIENT_STORAGE,
                 LedgerError::Store(_) | LedgerError::Row(..) | LedgerError::Document(_) => {
                     StatusCode::INTERNAL_SERVER_ERROR
                 }

@@ -9,6 +9,7 @@
  *   probe wait    report and stay until SIGTERM (an agent with nothing to do)
  *   probe show    report, then print what the sandbox looks like from inside, and leave
  *   probe both    show, then wait
+ *   probe flood N report, write N MiB in lines of 128 bytes as fast as they are taken, and leave
  *
  * Next: floor.c, which starts it with nothing but system calls.
  */
@@ -115,6 +116,13 @@ static void show(void) {
     put("== end\n", 7);
 }
 
+static void flood(const char *mebibytes) {
+    word count = 0;
+    while (*mebibytes >= '0' && *mebibytes <= '9') count = count * 10 + (word)(*mebibytes++ - '0');
+    for (word at = 0; at < sizeof buffer; at++) buffer[at] = at % 128 == 127 ? '\n' : 'x';
+    for (word part = 0; part < count * (1048576 / sizeof buffer); part++) put(buffer, sizeof buffer);
+}
+
 __attribute__((used)) void begin(long *stack) {
     struct instant now;
     call(__NR_clock_gettime, 1, (long)&now, 0, 0);
@@ -124,6 +132,7 @@ __attribute__((used)) void begin(long *stack) {
     report(&now);
     char mode = stack[0] > 1 ? ((char **)(stack + 1))[1][0] : 'o';
     if (mode == 's' || mode == 'b') show();
+    if (mode == 'f' && stack[0] > 2) flood(((char **)(stack + 1))[2]);
     if (mode == 'w' || mode == 'b') {
         while (call(__NR_rt_sigtimedwait, (long)&stop, 0, 0, sizeof stop) < 0) {
         }

@@ -72,6 +72,30 @@ pub fn counters(pid: u32) -> Result<Counters, Error> {
     Ok(Counters { switches, written })
 }
 
+/// Processor time of a process so far, in milliseconds, over all its threads.
+///
+/// # Errors
+/// When it is gone.
+pub fn processor_ms(pid: u32) -> Result<f64, Error> {
+    let tasks = proc(pid).join("task");
+    let list = std::fs::read_dir(&tasks).map_err(|e| Error::at("list", &tasks, e))?;
+    let mut nanoseconds = 0;
+    for task in list.flatten() {
+        // The first field of `schedstat` is the time on a processor, exact to the nanosecond.
+        let text = read(&task.path().join("schedstat"))?;
+        let first = text.split_whitespace().next().and_then(|n| n.parse::<u64>().ok());
+        nanoseconds += first.ok_or_else(|| Error::form("schedstat", &text))?;
+    }
+    Ok(number(nanoseconds) / 1e6)
+}
+
+/// The children of a process.
+pub fn children(pid: u32) -> Vec<u32> {
+    let path = proc(pid).join("task").join(pid.to_string()).join("children");
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
 /// How many threads a process has.
 pub fn threads(pid: u32) -> usize {
     std::fs::read_dir(proc(pid).join("task")).into_iter().flatten().count()
@@ -83,6 +107,11 @@ pub fn running(program: &Path) -> Vec<u32> {
     pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|pid| std::fs::read_link(proc(*pid).join("exe")).is_ok_and(|exe| exe == program))
         .collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^53")]
+fn number(count: u64) -> f64 {
+    count as f64
 }
 
 fn proc(pid: u32) -> PathBuf {

@@ -101,6 +101,17 @@ impl Ground {
         Ok(folder)
     }
 
+    /// Writes a bundle whose program waits, below a folder, under a name that is its cgroup's too.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn waiting_bundle(&self, bundles: &Path, name: &str) -> Result<(), Error> {
+        let bundle = bundles.join(name);
+        make_dir(&bundle)?;
+        let config = oci_config(&self.rootfs(), name, &["/probe", "wait"]);
+        write(&bundle.join("config.json"), &config.to_string())
+    }
+
     fn build(&self, native: &Path) -> Result<(), Error> {
         let gcc = || {
             let mut command = Command::new("gcc");

@@ -5,6 +5,7 @@
 
 mod contestant;
 mod cost;
+mod crowd;
 mod error;
 mod ground;
 mod inside;
@@ -12,6 +13,7 @@ mod machine;
 mod node;
 mod oci;
 mod options;
+mod planning;
 mod process;
 mod race;
 mod report;
@@ -27,6 +29,7 @@ use clap::Parser;
 use rustix::process::{getpid, getuid, set_child_subreaper};
 
 use contestant::{Bare, Contestant, Floor, Mode};
+use crowd::{Peer, Podman, Runc};
 use ground::Ground;
 use inside::Inside;
 use node::{Node, NodeFigures, WholeWay};
@@ -72,6 +75,8 @@ fn measure(options: &Options, ground: &Ground) -> anyhow::Result<Outcome> {
     };
     let back_to_back = run("back to back", rounds.div_ceil(BURST), BURST, 0)?;
     let rested = run("each after 100 ms of rest", rounds, 1, 100)?;
+    let crowd = node.as_ref().map(|(node, _)| crowd(options, ground, node, &mut left_out));
+    let crowd = crowd.transpose()?;
     let node = node.as_mut().map(|(node, first_ready)| end_node(options, node, *first_ready));
     let entries = contestants
         .iter()
@@ -92,6 +97,8 @@ fn measure(options: &Options, ground: &Ground) -> anyhow::Result<Outcome> {
         versions: programs.into_iter().flatten().map(|p| machine::version(p)).collect(),
         entries,
         node: node.transpose()?,
+        crowd,
+        planning: planning::measure(if options.quick { 5 } else { 100 }),
         binary: options.skerry.as_deref().map(size).transpose()?,
         left_out,
         judged: !options.quick,
@@ -104,7 +111,7 @@ fn begin_node(options: &Options, ground: &Ground) -> anyhow::Result<Option<(Node
         return Ok(None);
     };
     let (node, ready) = Node::first_start(ground, program)?;
-    for mode in ["wait", "both"] {
+    for mode in ["wait", "both", "flood"] {
         node.client().pack(&ground.rootfs(), mode)?;
     }
     Ok(Some((node, ready)))
@@ -116,6 +123,30 @@ fn end_node(options: &Options, node: &mut Node, ready: f64) -> anyhow::Result<No
     let figures = node.figures(ready, Duration::from_secs(seconds))?;
     node.stop()?;
     Ok(figures)
+}
+
+/// Many agents at once, ours and the peers'.
+fn crowd(
+    options: &Options,
+    ground: &Ground,
+    node: &Node,
+    left_out: &mut Vec<String>,
+) -> anyhow::Result<crowd::Figures> {
+    let counts = if options.quick { vec![10] } else { vec![50, 200] };
+    let most = counts.iter().copied().max().unwrap_or_default();
+    let mut peers: Vec<Box<dyn Peer>> = Vec::new();
+    if let Some(program) = &options.runc {
+        peers.push(Box::new(Runc::new(ground, program.clone(), most)?));
+    }
+    if let Some(program) = &options.podman {
+        match Podman::new(ground, program.clone()) {
+            Ok(podman) => peers.push(Box::new(podman)),
+            Err(error) => left_out.push(format!("podman: {error}")),
+        }
+    }
+    let idle = options.idle_crowd.unwrap_or(if options.quick { 3 } else { 600 });
+    let scope = crowd::Scope { counts, idle: Duration::from_secs(idle), quick: options.quick };
+    Ok(crowd::measure(ground, node, &mut peers, &scope)?)
 }
 
 fn size(program: &Path) -> anyhow::Result<u64> {

@@ -120,6 +120,40 @@ impl Node {
         Err(Error::Late { object: "the node's answer".into(), seconds: PATIENCE.as_secs() })
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The processes that watch over its agents.
+    pub fn monitors(&self) -> Vec<u32> {
+        let mut pids = running(&self.program);
+        pids.retain(|pid| *pid != self.child.id());
+        pids
+    }
+
+    /// Where it keeps the names of its images.
+    pub fn images(&self) -> PathBuf {
+        self.state.join("images")
+    }
+
+    /// What it says of itself.
+    ///
+    /// # Errors
+    /// When it does not answer, or not in JSON.
+    pub fn status(&self) -> Result<serde_json::Value, Error> {
+        let mut stream = UnixStream::connect(&self.socket)
+            .map_err(|e| Error::at("connect to", &self.socket, e))?;
+        let mut answer = String::new();
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .and_then(|()| stream.write_all(QUESTION))
+            .and_then(|()| stream.read_to_string(&mut answer))
+            .map_err(|e| Error::at("ask", &self.socket, e))?;
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        serde_json::from_str(body).map_err(|_| Error::form("the node's status", &answer))
+    }
+
     /// What talks to this node.
     pub fn client(&self) -> Client {
         Client {
@@ -141,7 +175,7 @@ impl Node {
             client.run(name, "wait")?;
         }
         let node = self.child.id();
-        let monitors = self.await_monitors(node)?;
+        let monitors = self.await_monitors()?;
         std::thread::sleep(Duration::from_secs(3));
         let before = (counters(node)?, sum(&monitors)?);
         let begin = Instant::now();
@@ -167,11 +201,10 @@ impl Node {
         Ok(figures)
     }
 
-    fn await_monitors(&self, node: u32) -> Result<Vec<u32>, Error> {
+    fn await_monitors(&self) -> Result<Vec<u32>, Error> {
         let late = Instant::now() + PATIENCE;
         while Instant::now() < late {
-            let mut pids = running(&self.program);
-            pids.retain(|pid| *pid != node);
+            let pids = self.monitors();
             if pids.len() == AGENTS {
                 return Ok(pids);
             }
@@ -233,7 +266,8 @@ pub struct Client {
 }
 
 impl Client {
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A command line of it, with this node named.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--socket").arg(&self.socket).arg("--state-dir").arg(&self.state);
         command.args(arguments).stdout(Stdio::null());
@@ -245,6 +279,7 @@ impl Client {
     /// # Errors
     /// When it cannot be packed.
     pub fn pack(&self, rootfs: &Path, mode: &str) -> Result<(), Error> {
+        // The flood's size comes as an argument.
         let entrypoint = format!(r#"["/probe","{mode}"]"#);
         let name = format!("bench-{mode}");
         let mut command = self.command(&["image", "pack", "--name", &name, "--entrypoint"]);

@@ -21,6 +21,12 @@ pub struct Options {
     /// The youki program; left out when there is none.
     #[arg(long, value_name = "FILE")]
     pub youki: Option<PathBuf>,
+    /// The podman program; left out when there is none.
+    #[arg(long, value_name = "FILE")]
+    pub podman: Option<PathBuf>,
+    /// Seconds of idleness that are counted with fifty agents.
+    #[arg(long, value_name = "N")]
+    pub idle_crowd: Option<u64>,
     /// Where floor.c and probe.c are.
     #[arg(long, value_name = "FOLDER", default_value = "tests/bench/native")]
     pub native: PathBuf,

@@ -3,9 +3,11 @@
 
 use std::fmt::Write as _;
 
+use crate::crowd::Figures as Crowd;
 use crate::inside::Inside;
 use crate::machine::Machine;
 use crate::node::NodeFigures;
+use crate::planning::Planning;
 use crate::race::Times;
 use crate::stats::{Spread, spread};
 
@@ -35,6 +37,10 @@ pub struct Outcome {
     pub entries: Vec<Entry>,
     /// The node, where it was measured.
     pub node: Option<NodeFigures>,
+    /// Many agents at once, where that was measured.
+    pub crowd: Option<Crowd>,
+    /// The planner alone.
+    pub planning: Planning,
     /// The size of the device binary in bytes.
     pub binary: Option<u64>,
     /// What could not be measured, and why.
@@ -70,6 +76,9 @@ pub fn write(outcome: &Outcome) -> String {
     sandboxes(&mut text, outcome);
     if let Some(node) = &outcome.node {
         let _ = writeln!(text, "## The node\n\n{}", node.table());
+    }
+    if let Some(crowd) = &outcome.crowd {
+        let _ = writeln!(text, "## Many agents\n\n{}", crowd.table(Some(&outcome.planning)));
     }
     if outcome.judged {
         let _ = writeln!(text, "## Goals\n\n| goal | measured | |\n|---|---|---|");

@@ -1,6 +1,7 @@
 use super::{Entry, Goal, Outcome, goal, goals, write};
 use crate::inside::Inside;
 use crate::machine::Machine;
+use crate::planning::Planning;
 use crate::race::Times;
 
 fn entry(name: &'static str, start: f64) -> Entry {
@@ -28,6 +29,8 @@ fn outcome(entries: Vec<Entry>) -> Outcome {
         versions: vec!["runc version 1".into()],
         entries,
         node: None,
+        crowd: None,
+        planning: Planning { first: None, settled: None, merge: None },
         binary: Some(5 << 20),
         left_out: vec!["youki: no".into()],
         judged: true,
