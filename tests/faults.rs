@@ -13,6 +13,8 @@
 
 #[path = "faults/disk.rs"]
 mod disk;
+#[path = "faults/orphans.rs"]
+mod orphans;
 
 use std::time::Duration;
 

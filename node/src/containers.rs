@@ -4,7 +4,7 @@
 //! `agent.json` beside the runtime's own records, so that a new node process knows what it adopts.
 //! The [`crate::reconciler`] calls it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -136,6 +136,32 @@ impl Containers {
     pub fn names(&self) -> Vec<AgentName> {
         let entries = fs::read_dir(&self.agents).into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    }
+
+    /// Where all of this is, for [`crate::sweep`].
+    pub fn base(&self) -> (PathBuf, PathBuf, PathBuf) {
+        (self.agents.clone(), self.agents.with_file_name("pods"), self.cgroup.clone())
+    }
+
+    /// The names of run folders that say whose they are. A record that cannot be read at this moment
+    /// counts as one that says so: what is not known is left alone.
+    ///
+    /// # Errors
+    /// The folder of run folders cannot be read: nothing is known.
+    pub fn owned(&self) -> std::io::Result<BTreeSet<String>> {
+        let mut owned = BTreeSet::new();
+        for entry in fs::read_dir(&self.agents)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let says = match fs::metadata(entry.path().join(AGENT)) {
+                Ok(_) => read_agent(&entry.path()).is_some() || !is_readable(&entry.path()),
+                Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+            };
+            if says && name.parse::<AgentName>().is_ok() {
+                owned.insert(name);
+            }
+        }
+        Ok(owned)
     }
 
     /// Looks at one agent.
@@ -368,6 +394,11 @@ fn read_agent(run_dir: &Path) -> Option<AgentFile> {
     file.take(AGENT_MAX).read_to_end(&mut content).ok()?;
     let file: AgentFile = serde_json::from_slice(&content).ok()?;
     Some(if file.format == 1 { upgrade(file, &content) } else { file })
+}
+
+/// Whether the bytes of the record can be had, whatever they say.
+fn is_readable(run_dir: &Path) -> bool {
+    fs::read(run_dir.join(AGENT)).is_ok()
 }
 
 /// In the first format an instance was the digest of the whole spec as it was written. What runs

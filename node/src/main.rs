@@ -30,6 +30,7 @@ mod readable;
 mod reconciler;
 mod reporter;
 mod store;
+mod sweep;
 mod troubles;
 mod wake;
 

@@ -94,9 +94,14 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let (desk, requests) = Desk::new();
     let containers = Arc::new(Containers::new(&config)?);
     let images = Arc::new(skerry_images::Store::open(&config.state_dir)?);
-    let (reconciler, snapshots) =
-        Reconciler::new(containers.clone(), images, public.clone(), store.clone())
-            .context("cannot watch the agents' folders")?;
+    let (reconciler, snapshots) = Reconciler::new(
+        containers.clone(),
+        images,
+        public.clone(),
+        store.clone(),
+        troubles.clone(),
+    )
+    .context("cannot watch the agents' folders")?;
     let notify = Arc::new(Notify::from_environment());
     let door = reconciler.door();
     tokio::spawn(ledger.run(requests));

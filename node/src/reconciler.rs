@@ -18,7 +18,7 @@ use skerry_core::document::Document;
 use skerry_core::ids::{AgentName, Digest};
 use skerry_core::memory::Memory;
 use skerry_core::observed::{Observed, Phase};
-use skerry_core::plan::{Plan, Status, Why, plan};
+use skerry_core::plan::{Plan, Status, Step, Why, plan};
 use skerry_core::report::DocumentRef;
 use skerry_core::time::Tick;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -27,6 +27,8 @@ use crate::clock;
 use crate::containers::{Containers, Found};
 use crate::ledger::Public;
 use crate::store::Store;
+use crate::sweep::{self, Base};
+use crate::troubles::Troubles;
 use crate::wake::{ClockWatch, Event, Watcher, watch_adopted};
 use jobs::Kept;
 
@@ -71,6 +73,9 @@ pub struct Reconciler {
     watched: BTreeMap<AgentName, i32>,
     kept: Kept,
     clock: ClockWatch,
+    troubles: Troubles,
+    /// Something was ended or removed since it was last swept.
+    unswept: bool,
     /// Who waits for everything to be stopped.
     down: Option<oneshot::Sender<()>>,
 }
@@ -85,8 +90,9 @@ impl Reconciler {
         images: Arc<skerry_images::Store>,
         ledger: watch::Receiver<Public>,
         store: Arc<dyn Store>,
+        troubles: Troubles,
     ) -> std::io::Result<(Self, watch::Receiver<Snapshot>)> {
-        let watcher = Watcher::new(&images.index_dir())?;
+        let watcher = Watcher::new(&images.index_dir(), &containers.base().0)?;
         let (events_in, events) = mpsc::channel(EVENTS);
         let (snapshot, seen) = watch::channel(Snapshot::default());
         let mut reconciler = Self {
@@ -103,11 +109,14 @@ impl Reconciler {
             watched: BTreeMap::new(),
             kept: Kept::load(store)?,
             clock: ClockWatch::new()?,
+            troubles,
+            unswept: false,
             down: None,
         };
         for name in reconciler.containers.names() {
             reconciler.adopt(&name);
         }
+        reconciler.sweep();
         Ok((reconciler, seen))
     }
 
@@ -119,6 +128,9 @@ impl Reconciler {
     /// Works until the ledger is gone.
     pub async fn run(mut self) {
         loop {
+            if std::mem::take(&mut self.unswept) {
+                self.sweep();
+            }
             let public = self.ledger.borrow_and_update().clone();
             let now = clock::tick();
             let running = self.kept.book.lay_over(&public.desired);
@@ -131,6 +143,7 @@ impl Reconciler {
             self.publish(&plan, &desired, public.document.as_deref());
             self.tell_if_down();
             let failed = plan.steps.iter().filter(|step| !self.execute(step, &desired)).count();
+            self.unswept |= plan.steps.iter().any(|step| matches!(step, Step::Clean { .. }));
             let again = match (plan.steps.len(), failed) {
                 (0, _) => plan.wake_at,
                 (_, 0) => Some(now),
@@ -221,6 +234,24 @@ impl Reconciler {
         }
     }
 
+    /// Removes what has no owner. Nothing is being made at this moment.
+    fn sweep(&self) {
+        let owned = match self.containers.owned() {
+            Ok(owned) => owned,
+            Err(error) => {
+                tracing::error!(%error, "cannot tell what has an owner: nothing is swept");
+                return;
+            }
+        };
+        let desired = self.ledger.borrow().desired.clone();
+        let wanted = desired.agents.values().map(|wanted| &wanted.spec);
+        let found = self.found.values().map(|found| &found.seen.spec);
+        let pods = wanted.chain(found).filter_map(|spec| Some(spec.pod.as_ref()?.to_string()));
+        let (agents, shared, cgroup) = self.containers.base();
+        let base = Base { agents: &agents, pods: &shared, cgroup: &cgroup };
+        sweep::tell(&sweep::sweep(&base, &owned, &pods.collect()), &self.troubles);
+    }
+
     /// An agent that an earlier node process left.
     fn adopt(&mut self, name: &AgentName) {
         let run_dir = self.containers.run_dir(name);
@@ -249,7 +280,9 @@ impl Reconciler {
             // What never came so far as to leave a trace on disk is remembered as it is.
             None if self.is_unlaunched(name) => {}
             None => {
-                self.found.remove(name);
+                let found = self.found.remove(name);
+                // Its records are gone, and it may be there still.
+                self.unswept |= found.is_some_and(|found| found.seen.phase.is_live());
                 self.watched.remove(name);
             }
         }

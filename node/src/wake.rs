@@ -53,20 +53,24 @@ pub struct Watcher {
     fd: AsyncFd<OwnedFd>,
     names: HashMap<i32, AgentName>,
     images: i32,
+    agents: i32,
 }
 
 impl Watcher {
-    /// Begins to watch `images`.
+    /// Begins to watch the records of images, and the folder of run folders for what is removed there
+    /// by others.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn new(images: &Path) -> std::io::Result<Self> {
+    pub fn new(images: &Path, agents: &Path) -> std::io::Result<Self> {
         let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
         let fd = inotify::init(flags)?;
         let changes = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::DELETE;
         std::fs::create_dir_all(images)?;
         let images = inotify::add_watch(&fd, images, changes)?;
-        Ok(Self { fd: readable::watch(fd)?, names: HashMap::new(), images })
+        let gone = inotify::WatchFlags::MOVED_FROM | inotify::WatchFlags::DELETE;
+        let agents = inotify::add_watch(&fd, agents, gone)?;
+        Ok(Self { fd: readable::watch(fd)?, names: HashMap::new(), images, agents })
     }
 
     /// Begins to watch an agent's run folder. The watch ends with the folder.
@@ -94,6 +98,11 @@ impl Watcher {
             loop {
                 match reader.next() {
                     Ok(event) if event.wd() == self.images => events.push(Event::Images),
+                    Ok(event) if event.wd() == self.agents => {
+                        let name = event.file_name().and_then(|name| name.to_str().ok());
+                        let name = name.and_then(|name| name.parse().ok());
+                        events.extend(name.map(Event::Agent));
+                    }
                     Ok(event) if event.events().contains(inotify::ReadFlags::IGNORED) => {
                         self.names.remove(&event.wd());
                     }
