@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use skerry_core::report::Presence;
 use skerry_core::trust::detached::seal;
-use skerry_sync::{Down, Inbound};
+use skerry_sync::{Down, Inbound, Link};
 use tokio::sync::mpsc;
 
 use crate::identity::Identity;
 use crate::inbox::Fate;
-use crate::ledger::{Desk, LedgerError};
+use crate::ledger::{Desk, LedgerError, Public};
 use crate::troubles::Troubles;
 
 /// The first pause before a message that could not be kept is taken again, and the longest.
@@ -25,6 +25,16 @@ pub fn presence(identity: &Identity, presence: &Presence) -> bytes::Bytes {
     // Names and a flag always serialise, and are small.
     let text = serde_json::to_string(presence).unwrap_or_default();
     seal(identity.key(), &text).unwrap_or_default().into()
+}
+
+/// Asks for the document that the broker keeps, when there is none here: a broker that knows this node
+/// from before its disk was flashed anew believes that the node has it.
+pub fn catch_up(link: &Link, public: &Public) {
+    if public.document.is_none()
+        && let Err(error) = link.ask_again()
+    {
+        tracing::warn!(%error, "what the broker keeps was not asked for");
+    }
 }
 
 /// Serves what comes down, until the session ends.

@@ -13,6 +13,8 @@ mod client;
 mod clock;
 mod config;
 mod containers;
+mod down;
+mod durable;
 #[cfg(feature = "generate")]
 #[path = "../../packaging/generate.rs"]
 mod generate;
@@ -29,9 +31,11 @@ mod quiet;
 mod readable;
 mod reconciler;
 mod reporter;
+mod secrets;
 mod store;
 mod sweep;
 mod troubles;
+mod volumes;
 mod wake;
 
 fn main() -> ExitCode {

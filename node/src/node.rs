@@ -21,6 +21,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::cli::NodeArgs;
 use crate::config::{Config, Override};
 use crate::containers::Containers;
+use crate::down::{self, Mark};
 use crate::http;
 use crate::identity::Identity;
 use crate::ledger::{Desk, Ledger};
@@ -90,11 +91,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
 
     let profile = profile(&config);
     let local = config.local.wishes;
-    let (ledger, public) = Ledger::load(store.clone(), audience, root, local, profile)?;
+    let (ledger, public) = Ledger::load(store.clone(), audience, root, local, profile.clone())?;
     let (desk, requests) = Desk::new();
     let containers = Arc::new(Containers::new(&config)?);
     let images = Arc::new(skerry_images::Store::open(&config.state_dir)?);
-    let (reconciler, snapshots) = Reconciler::new(
+    let (mut reconciler, snapshots) = Reconciler::new(
         containers.clone(),
         images,
         public.clone(),
@@ -104,6 +105,12 @@ async fn run(config: Config) -> anyhow::Result<()> {
     .context("cannot watch the agents' folders")?;
     let notify = Arc::new(Notify::from_environment());
     let door = reconciler.door();
+    let mark = Mark::below(&config.run_dir);
+    if mark.is_set() {
+        tracing::info!("everything stays stopped until: skerry up");
+        reconciler.stay_down();
+    }
+    let ending = Arc::new(tokio::sync::Notify::new());
     tokio::spawn(ledger.run(requests));
     tokio::spawn(reconciler.run());
     tokio::spawn(quiet::run(snapshots.clone()));
@@ -124,6 +131,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
         troubles: troubles.clone(),
         disk,
         local_wishes: config.local.wishes,
+        door: door.clone(),
+        profile,
+        supervised: down::is_supervised(),
+        mark,
+        ending: ending.clone(),
     });
     let socket = config.socket();
     let listener = http::listen(&socket)?;
@@ -138,7 +150,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let speaker = speaker(identity.clone(), name.clone(), cgroup)?;
     let seen = reporter::Seen { snapshots, ledger: public, troubles };
     let farewell = connect(&config, store, desk, speaker, seen, &link_in)?;
-    until_told().await?;
+    until_told(&ending).await?;
     notify.stopping();
     tracing::info!("ending; agents go on");
     if let Some((link, word)) = farewell {
@@ -171,6 +183,7 @@ fn connect(
     let outbox = StoredOutbox(store.clone());
     let session = skerry_sync::start(broker, outbox, gone.clone(), move || birth.clone())?;
     link_in.send_replace(Some(session.link.clone()));
+    link::catch_up(&session.link, &seen.ledger.borrow());
     tokio::spawn(session.task);
     tokio::spawn(link::serve(session.inbound, desk, seen.troubles.clone()));
     let counter = Counter::new(store);
@@ -220,12 +233,13 @@ fn read_root(path: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-async fn until_told() -> anyhow::Result<()> {
+async fn until_told(ending: &tokio::sync::Notify) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = ending.notified() => {}
     }
     Ok(())
 }

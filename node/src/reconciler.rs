@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::clock;
 use crate::containers::{Containers, Found};
 use crate::ledger::Public;
+use crate::probe::Prober;
 use crate::store::Store;
 use crate::sweep::{self, Base};
 use crate::troubles::Troubles;
@@ -54,6 +55,8 @@ pub struct Snapshot {
     pub document: Option<DocumentRef>,
     /// The book of jobs.
     pub book: Arc<Book>,
+    /// Everything is stopped, or about to be.
+    pub down: bool,
 }
 
 /// The task.
@@ -76,6 +79,7 @@ pub struct Reconciler {
     troubles: Troubles,
     /// Something was ended or removed since it was last swept.
     unswept: bool,
+    prober: Prober,
     /// Who waits for everything to be stopped.
     down: Option<oneshot::Sender<()>>,
 }
@@ -111,6 +115,7 @@ impl Reconciler {
             clock: ClockWatch::new()?,
             troubles,
             unswept: false,
+            prober: Prober::new(),
             down: None,
         };
         for name in reconciler.containers.names() {
@@ -123,6 +128,11 @@ impl Reconciler {
     /// Where events come in.
     pub fn door(&self) -> mpsc::Sender<Event> {
         self.events_in.clone()
+    }
+
+    /// Begins with everything stopped, and leaves it so until it is told otherwise.
+    pub fn stay_down(&mut self) {
+        self.down = Some(oneshot::channel().0);
     }
 
     /// Works until the ledger is gone.
@@ -193,6 +203,10 @@ impl Reconciler {
             Event::Down(done) => {
                 tracing::info!("stopping everything");
                 self.down = Some(done);
+            }
+            Event::Up => {
+                tracing::info!("starting what must be");
+                self.down = None;
             }
         }
     }
@@ -275,6 +289,7 @@ impl Reconciler {
                     self.watched.insert(name.clone(), monitor.pid);
                     watch_adopted(name.clone(), monitor, self.events_in.clone());
                 }
+                self.note_end(name, &found);
                 self.found.insert(name.clone(), found);
             }
             // What never came so far as to leave a trace on disk is remembered as it is.
@@ -309,6 +324,7 @@ impl Reconciler {
                 && snapshot.clashes == desired.clashes
                 && snapshot.document == document
                 && *snapshot.book == self.kept.book
+                && snapshot.down == self.down.is_some()
             {
                 return false;
             }
@@ -316,6 +332,7 @@ impl Reconciler {
                 snapshot.book = Arc::new(self.kept.book.clone());
             }
             snapshot.document = document;
+            snapshot.down = self.down.is_some();
             snapshot.revision += 1;
             snapshot.status = Arc::new(plan.status.clone());
             snapshot.found = Arc::new(self.found.clone());

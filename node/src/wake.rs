@@ -46,6 +46,8 @@ pub enum Event {
     Hasten,
     /// Everything is to be stopped; who asked is told when it is.
     Down(oneshot::Sender<()>),
+    /// What must be runs again.
+    Up,
 }
 
 /// Watches run folders and the image store.

@@ -207,6 +207,32 @@ pub enum SpecError {
     },
 }
 
+impl SpecError {
+    /// Whose fault it is, the path within that agent, and what is wrong with it, where it is the
+    /// fault of one.
+    pub fn at(&self) -> Option<(&AgentName, String, String)> {
+        let on = |on: &AgentName| format!("dependsOn.{on}");
+        Some(match self {
+            Self::Field { agent, field, problem } => (agent, field.clone(), problem.to_string()),
+            Self::NoSuchDependency { agent, on: name } => {
+                (agent, on(name), "no agent has this name".to_owned())
+            }
+            Self::NoHealthCheck { agent, on: name } => {
+                let problem =
+                    format!("is to be healthy, but '{name}' has neither healthCheck nor readiness");
+                (agent, on(name), problem)
+            }
+            Self::Cycle(path) => match path.as_slice() {
+                [first, second, ..] => (first, on(second), self.to_string()),
+                _ => return None,
+            },
+            Self::Duplicate(agent) => (agent, "name".to_owned(), self.to_string()),
+            Self::Taken { by, .. } => (by, "name".to_owned(), self.to_string()),
+            Self::Restart(_) | Self::TooMany { .. } | Self::Config { .. } => return None,
+        })
+    }
+}
+
 impl AgentSpec {
     /// A spec with defaults everywhere but for its name and image.
     pub fn new(name: AgentName, image: Digest) -> Self {

@@ -12,6 +12,7 @@ use crate::agent::{AgentSpec, SpecError, check_dependencies};
 use crate::bundle::Address;
 use crate::desired::names_of;
 use crate::ids::{AgentName, DataKey, DataName};
+use crate::reading::{self, ReadError};
 
 /// Values by key, by the name of the config they are of.
 pub type Configs = BTreeMap<DataName, BTreeMap<DataKey, String>>;
@@ -52,13 +53,8 @@ pub enum ApiVersion {
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
     /// Not the JSON that is expected.
-    #[error("document: {path}: {source}")]
-    Parse {
-        /// Where, such as `agents[1].image`.
-        path: String,
-        /// What.
-        source: serde_json::Error,
-    },
+    #[error("document: {0}")]
+    Parse(ReadError),
     /// Well-formed, but it cannot be followed.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -70,11 +66,7 @@ impl Document {
     /// # Errors
     /// The first thing that is wrong, with its path.
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
-        let json = &mut serde_json::Deserializer::from_slice(bytes);
-        let document: Self = serde_path_to_error::deserialize(&mut *json).map_err(|error| {
-            DocumentError::Parse { path: error.path().to_string(), source: error.into_inner() }
-        })?;
-        json.end().map_err(|source| DocumentError::Parse { path: ".".to_owned(), source })?;
+        let document: Self = reading::read(bytes).map_err(DocumentError::Parse)?;
         document.check()?;
         Ok(document)
     }

@@ -18,7 +18,9 @@ pub mod observe;
 pub mod record;
 pub mod spawn;
 
+mod devices;
 mod failure;
+mod privileges;
 mod process;
 mod program;
 mod rootfs;
@@ -29,8 +31,11 @@ mod sys;
 pub use cgroup::{Kernel, Stats};
 pub use control::{clean, kill_all, set_limits, signal, stats, stop};
 pub use exec::{Ended, Exec, exec};
-pub use launch::{Launch, Limits, LogPolicy, Seccomp, Stop, User};
+pub use launch::{
+    Device, IoDevice, IoWeight, Launch, Limits, LogPolicy, Mount, Namespace, Network, Propagation,
+    Rlimit, Seccomp, Stop, User, UserNamespace,
+};
 pub use observe::{Observation, observe};
-pub use record::{Exit, Failure, State};
+pub use record::{Exit, Failure, Shortfall, State};
 pub use spawn::{MonitorHandle, spawn};
 pub use sys::forget_code;

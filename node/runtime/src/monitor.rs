@@ -31,6 +31,7 @@ mod service;
 mod waiting;
 
 use crate::cgroup::{CgroupError, Group, Kernel};
+use crate::devices::{self, DeviceError, Node};
 use crate::failure;
 use crate::launch::{Launch, LaunchError};
 use crate::process;
@@ -49,6 +50,8 @@ enum MonitorError {
     Record(#[from] RecordError),
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
+    #[error(transparent)]
+    Devices(#[from] DeviceError),
     #[error("cannot {operation}")]
     System { operation: &'static str, source: io::Error },
     #[error("there is no launch.json in {run_dir}")]
@@ -123,12 +126,15 @@ fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
     launch.check()?;
     let kernel = Kernel::probe()?;
     kernel.check(&launch.limits)?;
+    let devices = devices::resolve(&launch)?;
     let group = Group::create(&kernel, &launch.cgroup)?;
     made.group = Some(group.clone());
+    group.prepare_for(&launch.limits)?;
 
     let deadline = Instant::now() + DEADLINE;
-    let mut container = create(run_dir, &launch, &group, lock.as_fd(), deadline)?;
-    let limits = group.limit(&launch.limits)?;
+    let mut container = create(run_dir, &launch, &devices, &group, lock.as_fd(), deadline)?;
+    let devices_enforced = !launch.privileged && group.restrict_devices(&devices)?;
+    let in_force = group.limit(&launch.limits)?;
     let mut state = State {
         format: record::FORMAT,
         agent: launch.agent.clone(),
@@ -137,11 +143,12 @@ fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
         monitor: myself()?,
         init: container.init,
         cgroups: group.paths(),
-        limits,
-        devices_enforced: container.devices_enforced,
-        seccomp: launch.seccomp != crate::launch::Seccomp::Unconfined,
+        limits: in_force.limits,
+        devices_enforced,
+        seccomp: *launch.filter() != crate::launch::Seccomp::Unconfined,
         started_at_ms: process::now_ms(),
         started: false,
+        shortfalls: in_force.shortfalls,
     };
     // Before the program begins, so that nothing ever runs that no record names.
     record::write(run_dir, record::STATE, &state)?;
@@ -217,7 +224,6 @@ fn myself() -> Result<ProcessId, MonitorError> {
 struct Container {
     init: ProcessId,
     pidfd: OwnedFd,
-    devices_enforced: bool,
     stdout: OwnedFd,
     stderr: OwnedFd,
     /// Closed by the kernel when the program starts; a message comes when it cannot.
@@ -227,6 +233,7 @@ struct Container {
 fn create(
     run_dir: &Path,
     launch: &Launch,
+    devices: &[Node],
     group: &Group,
     lock: std::os::fd::BorrowedFd<'_>,
     deadline: Instant,
@@ -237,14 +244,13 @@ fn create(
     let (complaints, complaints_w) = pipe()?;
     let (stdout, stdout_w) = pipe()?;
     let (stderr, stderr_w) = pipe()?;
-    let devices_enforced = group.restrict_devices()?;
     let target = group.clone_target()?;
     match sys::fork(target.as_ref().map(AsFd::as_fd)).map_err(system("fork the builder"))? {
         Forked::Child => {
             // Init must not hold the lock after this process; nor may the builder read the pipes.
             let must_close = [lock, built.as_fd(), program.as_fd(), complaints.as_fd()];
             complaints::collect_into(complaints_w);
-            let job = build::Job { run_dir, launch, stdout: stdout_w, stderr: stderr_w };
+            let job = build::Job { run_dir, launch, devices, stdout: stdout_w, stderr: stderr_w };
             build::main(job, group, target.is_none(), built_w, program_w, &must_close)
         }
         Forked::Parent(builder) => {
@@ -278,7 +284,7 @@ fn create(
             let pidfd = process::open(init)
                 .map_err(system("watch the container"))?
                 .ok_or(MonitorError::Silent)?;
-            Ok(Container { init, pidfd, devices_enforced, stdout, stderr, program })
+            Ok(Container { init, pidfd, stdout, stderr, program })
         }
     }
 }
@@ -362,6 +368,7 @@ fn describe(error: &MonitorError, instance: Option<String>) -> Failure {
     let (operation, errno) = match error {
         MonitorError::Launch(_) => ("check the launch", None),
         MonitorError::Record(_) | MonitorError::NoLaunch { .. } => ("use the run folder", None),
+        MonitorError::Devices(_) => ("find the agent's devices", None),
         MonitorError::Cgroup(_) => ("set up the control group", None),
         MonitorError::System { operation, .. } => (*operation, None),
         MonitorError::Late { operation } => (*operation, None),

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use seccompiler::BpfProgram;
 
 use crate::launch::Seccomp;
+use crate::sys;
 
 mod compile;
 
@@ -34,9 +35,18 @@ pub enum SeccompError {
         /// The line.
         line: &'static str,
     },
+    /// The filter forbids what is done after it is in force.
+    #[error(
+        "with no_new_privileges off, the system call filter must allow {call}, by which the last \
+         rights are given up; allow it, or leave no_new_privileges on"
+    )]
+    Blocks {
+        /// The call.
+        call: &'static str,
+    },
     /// The kernel refused the filter.
     #[error("cannot put the system call filter in force")]
-    Apply(#[from] seccompiler::Error),
+    Apply(#[source] std::io::Error),
 }
 
 /// A filter, or none where none is wanted.
@@ -48,9 +58,10 @@ impl Filter {
     ///
     /// # Errors
     /// There is none for this architecture.
-    pub fn new(kind: Seccomp, capabilities: &[String]) -> Result<Self, SeccompError> {
+    pub fn new(kind: &Seccomp, capabilities: &[String]) -> Result<Self, SeccompError> {
         match kind {
-            Seccomp::Unconfined => Ok(Self(None)),
+            // A launch with an own list is refused by its check.
+            Seccomp::Unconfined | Seccomp::Profile(_) => Ok(Self(None)),
             Seccomp::Default => {
                 let (column, architecture) = target()?;
                 let verdicts = verdicts(column, capabilities)?;
@@ -59,12 +70,34 @@ impl Filter {
         }
     }
 
-    /// Puts the filter in force for the calling process, for ever, under no_new_privs.
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether it can be put in force by a process that has not renounced new privileges: it gives
+    /// its last ones up afterwards, which the filter must allow.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check_without_promise(&self) -> Result<(), SeccompError> {
+        let Some(program) = &self.0 else { return Ok(()) };
+        let (_, architecture) = target()?;
+        let number = u32::try_from(nix::libc::SYS_capset).unwrap_or(u32::MAX);
+        match compile::allows(program, architecture, number) {
+            true => Ok(()),
+            false => Err(SeccompError::Blocks { call: "capset" }),
+        }
+    }
+
+    /// Puts the filter in force for the calling process, for ever. The process has renounced new
+    /// privileges, or is an administrator.
     ///
     /// # Errors
     /// The kernel refuses it.
     pub fn apply(&self) -> Result<(), SeccompError> {
-        self.0.as_ref().map_or(Ok(()), |program| Ok(seccompiler::apply_filter(program)?))
+        let apply = |program| sys::install_filter(program).map_err(SeccompError::Apply);
+        self.0.as_deref().map_or(Ok(()), apply)
     }
 }
 

@@ -175,6 +175,23 @@ pub fn restrict_mount(mount: BorrowedFd<'_>) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Puts a system call filter in force for the calling process.
+#[allow(unsafe_code)]
+pub fn install_filter(program: &[seccompiler::sock_filter]) -> io::Result<()> {
+    /// The kernel's `struct sock_fprog`.
+    #[repr(C)]
+    struct Program {
+        length: u16,
+        code: *const seccompiler::sock_filter,
+    }
+    let length = u16::try_from(program.len()).map_err(io::Error::other)?;
+    let program = Program { length, code: program.as_ptr() };
+    let mode = libc::SECCOMP_SET_MODE_FILTER;
+    // SAFETY: the structure and the code outlive the call, which copies them.
+    let done = unsafe { libc::syscall(libc::SYS_seccomp, mode, 0, &raw const program) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// The part of the kernel's `bpf_attr` that loads a program; the rest is zero.
 #[repr(C)]
 struct LoadProgram {

@@ -9,9 +9,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
+use skerry_core::reading::nearest;
 
 use super::failure::Usage;
-use super::nearest::nearest;
 use super::{Format, Place, output, table};
 use crate::check::{CHECKS, Facts, Finding, Level, Settings, judge, worst};
 

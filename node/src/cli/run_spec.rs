@@ -159,7 +159,7 @@ fn generated(image: &str, random: u16) -> Result<AgentName, IdError> {
         label => label,
     };
     // A label by construction.
-    format!("{label}-{random:04x}").try_into()
+    format!("{label}-{random:04x}").parse()
 }
 
 #[cfg(test)]

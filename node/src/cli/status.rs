@@ -83,6 +83,9 @@ fn text(status: &NodeStatus) -> String {
         ("Cgroups", status.cgroup.clone()),
         ("Local", format!("run and apply are {local}")),
     ];
+    if status.down {
+        lines.push(("Down", "everything is stopped until: skerry up".to_owned()));
+    }
     lines.extend(status.store_notice.clone().map(|notice| ("Store", notice)));
     lines.extend(
         status.troubles.iter().flat_map(|trouble| {

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::{Response, StatusCode};
+use skerry_core::admit::Profile;
 use skerry_core::ids::AgentName;
+use skerry_core::reading;
 use skerry_sync::{Link, LinkState};
-use tokio::sync::watch;
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::{Body, json, refuse};
 use crate::api::{
     AgentDetail, AgentList, AgentStats, Applied, Apply, DocumentInForce, NodeStatus, StatsList,
 };
-use crate::containers::{Containers, limits_in_force};
+use crate::containers::{Containers, limits_in_force, shortfalls};
+use crate::down::Mark;
 use crate::identity::Identity;
 use crate::ledger::{Desk, LedgerError, Public, Verb};
 use crate::reconciler::Snapshot;
 use crate::store::{HealingStore, StoreError};
 use crate::troubles::Troubles;
+use crate::wake::Event;
 
 /// How long a question for a newer revision is held.
 const HOLD: Duration = Duration::from_secs(30);
@@ -49,6 +53,16 @@ pub struct Node {
     pub disk: Arc<HealingStore>,
     /// Whether local wishes are allowed.
     pub local_wishes: bool,
+    /// The way to the reconciler.
+    pub door: mpsc::Sender<Event>,
+    /// What the node gives to agents.
+    pub profile: Profile,
+    /// Whether somebody would start the node's process again if it ended.
+    pub supervised: bool,
+    /// Whether everything is to stay stopped.
+    pub mark: Mark,
+    /// Told when the node's process is to end.
+    pub ending: Arc<Notify>,
 }
 
 impl Node {
@@ -75,17 +89,22 @@ impl Node {
         let Ok(name) = name.parse::<AgentName>() else { return unknown(name) };
         let Some(status) = snapshot.status.get(&name) else { return unknown(name.as_str()) };
         let desired = self.ledger.borrow().desired.clone();
+        let wanted = desired.agents.get(&name);
+        let wanted = wanted.or_else(|| desired.jobs.get(&name).map(|job| &job.agent));
         let found = snapshot.found.get(&name);
         let state = found.and_then(|found| found.state.as_ref());
         let cgroups = state.map(|s| s.cgroups.iter().map(|c| c.display().to_string()).collect());
         let detail = AgentDetail {
             status: status.clone(),
-            desired: desired.agents.get(&name).map(|wanted| wanted.spec.clone()),
+            desired: wanted.map(|wanted| wanted.spec.clone()),
             running: found.map(|found| found.seen.spec.clone()),
             limits_in_force: state.map(limits_in_force),
             cgroups: cgroups.unwrap_or_default(),
             monitor_pid: state.and_then(|state| u32::try_from(state.monitor.pid).ok()),
             started_at_ms: state.map(|state| state.started_at_ms),
+            shortfalls: state.map(shortfalls).unwrap_or_default(),
+            history: self.containers.exits(&name),
+            job: self.job(&name),
             run_dir: self.containers.run_dir(&name).display().to_string(),
             log_dir: self.containers.log_dir(&name).display().to_string(),
             name,
@@ -94,7 +113,7 @@ impl Node {
     }
 
     pub(super) async fn apply(&self, bytes: &[u8]) -> Response<Body> {
-        let apply: Apply = match serde_json::from_slice(bytes) {
+        let apply: Apply = match reading::read(bytes) {
             Ok(apply) => apply,
             Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("the request: {error}")),
         };
@@ -165,6 +184,7 @@ impl Node {
             store_notice: self.store_notice.clone(),
             troubles: self.troubles.list(),
             local_wishes: self.local_wishes,
+            down: self.snapshots.borrow().down,
         };
         json(StatusCode::OK, &status)
     }
@@ -181,7 +201,7 @@ fn words(state: &LinkState) -> String {
     }
 }
 
-fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Response<Body> {
+pub(super) fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Response<Body> {
     match applied {
         Ok(applied) => json(StatusCode::OK, &Applied { revision, ..applied }),
         Err(error) => {

@@ -99,7 +99,10 @@ impl Ledger {
                 wish.stopped = true;
                 applied.removed.push(name.clone());
             }
-            Verb::Start if !wish.stopped => applied.unchanged.push(name.clone()),
+            // A job that is not stopped is run now, beside its schedule.
+            Verb::Start if !wish.stopped && wish.spec.job.is_none() => {
+                applied.unchanged.push(name.clone())
+            }
             Verb::Start | Verb::Restart => {
                 wish.stopped = false;
                 wish.generation += 1;

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::SpecError;
 use super::fault::{Fault, fault};
 use super::text::{self, words_problem};
+use crate::as_text::as_text;
 use crate::units::Span;
 
 /// What happens when an agent ends: `always`, `unless-stopped`, `on-failure[:N]` or `never`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Restart {
     /// Start it again, whatever its exit code.
     #[default]
@@ -26,11 +26,13 @@ pub enum Restart {
     Never,
 }
 
-impl TryFrom<String> for Restart {
-    type Error = SpecError;
-    fn try_from(text: String) -> Result<Self, SpecError> {
-        let wrong = || SpecError::Restart(text.clone());
-        match text.as_str() {
+as_text!(Restart, "a restart policy");
+
+impl FromStr for Restart {
+    type Err = SpecError;
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let wrong = || SpecError::Restart(text.to_owned());
+        match text {
             "always" => Ok(Self::Always),
             "unless-stopped" => Ok(Self::UnlessStopped),
             "never" | "no" => Ok(Self::Never),
@@ -40,19 +42,6 @@ impl TryFrom<String> for Restart {
                 Ok(Self::OnFailure(Some(count.parse().map_err(|_| wrong())?)))
             }
         }
-    }
-}
-
-impl From<Restart> for String {
-    fn from(restart: Restart) -> String {
-        restart.to_string()
-    }
-}
-
-impl FromStr for Restart {
-    type Err = SpecError;
-    fn from_str(text: &str) -> Result<Self, SpecError> {
-        text.to_owned().try_into()
     }
 }
 
@@ -198,19 +187,10 @@ fn required_words<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<String>,
 }
 
 /// A signal by its name, with or without `SIG`, or by its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "SignalText", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signal(pub u8);
 
-#[derive(Deserialize)]
-struct SignalText(text::Text);
-
-impl TryFrom<SignalText> for Signal {
-    type Error = String;
-    fn try_from(SignalText(text::Text(text)): SignalText) -> Result<Self, String> {
-        text.parse()
-    }
-}
+as_text!(Signal, "a signal, such as SIGTERM, INT or 10", or a number);
 
 /// As on every architecture that Linux has but MIPS, Alpha and SPARC.
 const SIGNALS: [(&str, u8); 28] = [
@@ -256,12 +236,6 @@ impl FromStr for Signal {
             .filter(|number| (1..=64).contains(number))
             .map(Self)
             .ok_or_else(|| format!("'{text}' is not a signal; write such as SIGTERM, INT or 10"))
-    }
-}
-
-impl From<Signal> for String {
-    fn from(signal: Signal) -> String {
-        signal.to_string()
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, fault};
 use super::text::{self, path_problem, words_problem};
+use crate::as_text::as_text;
 use crate::units::Span;
 
 /// How something is found out about an agent, how often, and what follows. Exactly one of `http`,
@@ -101,8 +102,7 @@ pub enum Scheme {
 }
 
 /// Statuses of HTTP from one to another, such as `200-399`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "StatusText", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusRange {
     /// The first that is a success.
     pub first: u16,
@@ -110,15 +110,7 @@ pub struct StatusRange {
     pub last: u16,
 }
 
-#[derive(Deserialize)]
-struct StatusText(text::Text);
-
-impl TryFrom<StatusText> for StatusRange {
-    type Error = String;
-    fn try_from(StatusText(text::Text(text)): StatusText) -> Result<Self, String> {
-        text.parse()
-    }
-}
+as_text!(StatusRange, "a range of statuses, such as 200-399 or 204", or a number);
 
 impl Default for StatusRange {
     fn default() -> Self {
@@ -145,12 +137,6 @@ impl FromStr for StatusRange {
             }
             _ => Err(format!("'{text}' is not a range of statuses; write such as 200-399 or 204")),
         }
-    }
-}
-
-impl From<StatusRange> for String {
-    fn from(range: StatusRange) -> String {
-        range.to_string()
     }
 }
 

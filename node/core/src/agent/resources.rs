@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, fault};
 use super::text::path_problem;
+use crate::as_text::as_text;
 use crate::ids::TierName;
 use crate::units::{Cpu, Memory};
 
@@ -112,9 +113,10 @@ pub struct IoDevice {
 }
 
 /// A set of processors, as the kernel writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cpuset(Vec<(u32, u32)>);
+
+as_text!(Cpuset, "a set of processors, such as 0-1,3", or a number);
 
 impl Cpuset {
     /// The highest processor of the set.
@@ -134,19 +136,6 @@ impl FromStr for Cpuset {
         };
         let ranges: Option<Vec<_>> = text.split(',').take(256).map(one).collect();
         ranges.map(Self).ok_or_else(wrong)
-    }
-}
-
-impl TryFrom<String> for Cpuset {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Cpuset> for String {
-    fn from(set: Cpuset) -> String {
-        set.to_string()
     }
 }
 

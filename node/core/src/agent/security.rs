@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use super::LIST_MAX;
 use super::fault::{Fault, fault};
 use super::text::{self, path_problem};
+use crate::as_text::as_text;
 
 /// What an agent may do. Names are those of Kubernetes' security context, where it has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -275,8 +276,7 @@ pub struct Device {
 }
 
 /// What is allowed with a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permissions {
     /// Reading.
     pub read: bool,
@@ -285,6 +285,8 @@ pub struct Permissions {
     /// Making device nodes.
     pub mknod: bool,
 }
+
+as_text!(Permissions, "a choice of r, w and m");
 
 impl Default for Permissions {
     fn default() -> Self {
@@ -300,19 +302,6 @@ impl FromStr for Permissions {
         }
         let has = |letter| text.contains(letter);
         Ok(Self { read: has('r'), write: has('w'), mknod: has('m') })
-    }
-}
-
-impl TryFrom<String> for Permissions {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Permissions> for String {
-    fn from(allowed: Permissions) -> String {
-        allowed.to_string()
     }
 }
 

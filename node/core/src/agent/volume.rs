@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, fault};
 use super::text::path_problem;
+use crate::as_text::as_text;
 use crate::ids::{DataName, VolumeName};
 use crate::units::Memory;
 
@@ -54,9 +55,10 @@ pub enum Propagation {
 }
 
 /// Permission bits, written in octal and in quotes: `"0640"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mode(pub u32);
+
+as_text!(Mode, "a mode in octal and in quotes, such as \"0640\"");
 
 impl FromStr for Mode {
     type Err = String;
@@ -70,16 +72,9 @@ impl FromStr for Mode {
     }
 }
 
-impl TryFrom<String> for Mode {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Mode> for String {
-    fn from(mode: Mode) -> String {
-        format!("{:04o}", mode.0)
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
     }
 }
 

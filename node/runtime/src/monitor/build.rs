@@ -6,11 +6,12 @@
 //! program: that is [`let_go`], which the monitor calls once limits and records are in place.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
@@ -24,11 +25,13 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::{CgroupError, Group};
+use crate::devices::Node;
 use crate::launch::Launch;
+use crate::launch::Network;
 use crate::monitor::service;
+use crate::privileges::{PrivilegeError, Privileges};
 use crate::program::{self, ProgramError};
 use crate::rootfs::{self, RootfsError};
-use crate::seccomp::{Filter, SeccompError};
 use crate::{failure, process, record, spec, sys};
 
 /// Longer messages are cut; a pipe takes this much at once.
@@ -62,6 +65,8 @@ pub struct Job<'a> {
     pub run_dir: &'a Path,
     /// What was asked for.
     pub launch: &'a Launch,
+    /// The devices that it is given.
+    pub devices: &'a [Node],
     /// Where the program's output goes.
     pub stdout: OwnedFd,
     /// Where its errors go.
@@ -75,9 +80,11 @@ enum BuildError {
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
     #[error(transparent)]
-    Seccomp(#[from] SeccompError),
+    Privileges(#[from] PrivilegeError),
     #[error("cannot {operation}")]
     System { operation: &'static str, source: io::Error },
+    #[error("cannot set the kernel parameter {name} of the agent; see sysctls")]
+    Parameter { name: String, source: io::Error },
     #[error("libcontainer cannot make the container")]
     Libcontainer(#[from] LibcontainerError),
     #[error("libcontainer made a container without a process")]
@@ -93,8 +100,9 @@ impl BuildError {
         match self {
             Self::Cgroup(_) => "join the control group",
             Self::Rootfs(_) => "mount the root file system",
-            Self::Seccomp(_) => "prepare the system call filter",
+            Self::Privileges(_) => "prepare what the agent may do",
             Self::System { operation, .. } => operation,
+            Self::Parameter { .. } => "set kernel parameters",
             Self::Libcontainer(_) | Self::NoProcess => "make the container",
         }
     }
@@ -134,23 +142,27 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
         group.join()?;
     }
     leave_service(job.launch, must_join);
+    if let Some(score) = job.launch.oom_score_adj {
+        process::set_oom_score(score).map_err(system("set oom_score_adj"))?;
+    }
     // libcontainer leaves the groups of the caller to an agent that names none.
     nix::unistd::setgroups(&[]).map_err(system("leave the groups of root"))?;
     sys::unshare_mounts().map_err(system("take a mount namespace"))?;
     let root = rootfs::assemble(job.run_dir, job.launch)?;
     rootfs::hide_cgroups(job.run_dir)?;
-    let filter = Filter::new(job.launch.seccomp, &job.launch.capabilities)?;
+    let privileges = Privileges::of(job.launch)?;
+    let whole = job.launch.with_env_file().map_err(system("read the agent's env_file"))?;
     let config = job.run_dir.join("config.json");
-    let spec = spec::spec(job.launch, &root).to_string();
+    let spec = spec::spec(job.launch, &root, job.devices).to_string();
     std::fs::write(&config, spec).map_err(system("write the container's config.json"))?;
 
     let oci = job.run_dir.join(record::OCI);
     std::fs::create_dir_all(&oci).map_err(system("make libcontainer's folder"))?;
     let container = ContainerBuilder::new(CONTAINER.to_owned(), SyscallType::Linux)
         .with_executor(Program {
-            filter,
+            privileges,
             args: job.launch.args.clone(),
-            env: spec::environment(job.launch),
+            env: spec::environment(&whole),
             report_to: program,
         })
         .with_root_path(oci)?
@@ -162,7 +174,7 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
         .as_sibling(true)
         .build()?;
     let init = container.pid().ok_or(BuildError::NoProcess)?.as_raw();
-    raise_loopback(init)?;
+    set_up_namespaces(init, job.launch)?;
     Ok(init)
 }
 
@@ -175,13 +187,32 @@ fn leave_service(launch: &Launch, in_its_group: bool) {
     }
 }
 
-/// libcontainer leaves `lo` down.
-fn raise_loopback(init: i32) -> Result<(), BuildError> {
-    let network = File::open(format!("/proc/{init}/ns/net"))
-        .map_err(system("open the container's network namespace"))?;
-    move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
-        .map_err(system("enter the container's network namespace"))?;
-    sys::raise_loopback().map_err(system("bring the loopback interface up"))
+/// What libcontainer leaves undone in the container's namespaces: `lo` is down. Kernel parameters are
+/// set here too, where it can be said which one the kernel refused.
+fn set_up_namespaces(init: i32, launch: &Launch) -> Result<(), BuildError> {
+    let own_network = launch.network == Network::None;
+    if !own_network && launch.sysctls.is_empty() {
+        return Ok(());
+    }
+    for (name, kind) in
+        [("net", LinkNameSpaceType::Network), ("ipc", LinkNameSpaceType::InterProcessCommunication)]
+    {
+        let namespace = File::open(format!("/proc/{init}/ns/{name}"))
+            .map_err(system("open the container's namespaces"))?;
+        move_into_link_name_space(namespace.as_fd(), Some(kind))
+            .map_err(system("enter the container's namespaces"))?;
+    }
+    if own_network {
+        sys::raise_loopback().map_err(system("bring the loopback interface up"))?;
+    }
+    for (name, value) in &launch.sysctls {
+        // Files of the namespaces that this process is in now.
+        let file = Path::new("/proc/sys").join(name.replace('.', "/"));
+        let open = File::options().write(true).open(file);
+        open.and_then(|mut file| file.write_all(value.as_bytes()))
+            .map_err(|source| BuildError::Parameter { name: name.clone(), source })?;
+    }
+    Ok(())
 }
 
 /// Starts the program of a container that is made.
@@ -206,7 +237,7 @@ fn send(to: BorrowedFd<'_>, mut report: Report) {
 /// Puts the filter in force and starts the program, in the container's first process.
 #[derive(Clone)]
 struct Program {
-    filter: Filter,
+    privileges: Privileges,
     args: Vec<String>,
     env: Vec<String>,
     /// Closed by the kernel when the program starts.
@@ -223,15 +254,18 @@ impl Program {
         message
     }
 
-    fn find(&self) -> Result<PathBuf, ProgramError> {
-        program::find(self.args.first().map_or("", String::as_str), &self.env)
+    fn start(&self) -> Result<Infallible, ProgramError> {
+        self.privileges.take_on()?;
+        // As the agent's user, who may not see every file.
+        let path = program::find(self.args.first().map_or("", String::as_str), &self.env)?;
+        program::become_program(&path, &self.args, &self.env, &self.privileges)
     }
 }
 
 impl Executor for Program {
     fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
-        let found = self.find().map(drop);
-        found.map_err(|error| ExecutorValidationError::ArgValidationError(self.tell(&error)))
+        // Judged when it is started, by the eyes of the agent's user.
+        Ok(())
     }
 
     fn setup_envs(&self, _: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
@@ -240,9 +274,7 @@ impl Executor for Program {
     }
 
     fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
-        let outcome = self
-            .find()
-            .and_then(|path| program::become_program(&path, &self.args, &self.env, &self.filter));
+        let outcome = self.start();
         match outcome {
             Ok(never) => match never {},
             Err(error) => Err(ExecutorError::Other(self.tell(&error))),

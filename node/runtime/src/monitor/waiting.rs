@@ -226,6 +226,8 @@ impl Wait {
             finished_at_ms,
             log_bytes: self.log.written,
             log_bytes_lost: self.log.lost,
+            log_bytes_dropped: 0,
+            pre_stop_code: None,
         }
     }
 }

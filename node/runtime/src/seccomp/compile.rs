@@ -116,6 +116,46 @@ fn leaf(verdict: &Verdict) -> Vec<sock_filter> {
     }
 }
 
+/// Whether a program allows a call whose arguments are all 0; run as the kernel would.
+pub fn allows(program: &[sock_filter], architecture: u32, number: u32) -> bool {
+    run(program, architecture, number, [0; 6]) == Some(RETURN_ALLOW)
+}
+
+/// What a program says of a call; `None` if it is no program that this file makes.
+fn run(
+    program: &[sock_filter],
+    architecture: u32,
+    number: u32,
+    arguments: [u64; 6],
+) -> Option<u32> {
+    let (mut at, mut accumulator) = (0, 0_u32);
+    loop {
+        let instruction = program.get(at)?;
+        let (k, jt, jf) = (instruction.k, usize::from(instruction.jt), usize::from(instruction.jf));
+        at += 1;
+        match instruction.code {
+            LOAD => {
+                accumulator = match k {
+                    NUMBER => number,
+                    ARCHITECTURE => architecture,
+                    k => {
+                        let part = k.checked_sub(ARGUMENT_LOW)?;
+                        let argument = arguments.get(part as usize / 8)?;
+                        let half = if part % 8 == 0 { *argument } else { *argument >> 32 };
+                        (half & u64::from(u32::MAX)) as u32
+                    }
+                }
+            }
+            AND => accumulator &= k,
+            JUMP => at += k as usize,
+            JUMP_IF_EQUAL => at += if accumulator == k { jt } else { jf },
+            JUMP_IF_AT_LEAST => at += if accumulator >= k { jt } else { jf },
+            RETURN => return Some(k),
+            _ => return None,
+        }
+    }
+}
+
 fn line(code: u16, k: u32) -> sock_filter {
     sock_filter { code, jt: 0, jf: 0, k }
 }

@@ -50,8 +50,8 @@ fn dangerous_calls_need_a_capability_or_are_absent() {
 
 #[test]
 fn unconfined_is_no_filter_and_default_is_one() {
-    assert!(Filter::new(Seccomp::Unconfined, &[]).unwrap().0.is_none());
-    let program = Filter::new(Seccomp::Default, &[]).unwrap().0.unwrap();
+    assert!(Filter::new(&Seccomp::Unconfined, &[]).unwrap().0.is_none());
+    let program = Filter::new(&Seccomp::Default, &[]).unwrap().0.unwrap();
     assert!(program.len() < 400, "{} instructions", program.len());
 }
 

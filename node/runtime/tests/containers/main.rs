@@ -8,3 +8,4 @@ mod limits;
 mod logs;
 mod needs;
 mod rig;
+mod rights;

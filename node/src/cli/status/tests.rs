@@ -31,6 +31,7 @@ fn the_text_says_what_is_in_force_and_what_was_refused() {
             next: "make room".into(),
         }],
         local_wishes: false,
+        down: false,
     };
     let short = digest.short();
     assert_eq!(

@@ -4,30 +4,8 @@ use super::*;
 
 const ARCH: u32 = 0xC000_003E;
 
-/// Runs a filter as the kernel would.
 fn run(program: &[sock_filter], arch: u32, number: u32, argument: u64) -> u32 {
-    let (mut at, mut accumulator) = (0, 0_u32);
-    loop {
-        let instruction = &program[at];
-        let (k, jt, jf) = (instruction.k, usize::from(instruction.jt), usize::from(instruction.jf));
-        at += 1;
-        match instruction.code {
-            LOAD => {
-                accumulator = match k {
-                    NUMBER => number,
-                    ARCHITECTURE => arch,
-                    ARGUMENT_LOW => argument as u32,
-                    other => panic!("load from {other}"),
-                }
-            }
-            AND => accumulator &= k,
-            JUMP => at += k as usize,
-            JUMP_IF_EQUAL => at += if accumulator == k { jt } else { jf },
-            JUMP_IF_AT_LEAST => at += if accumulator >= k { jt } else { jf },
-            RETURN => return k,
-            other => panic!("instruction {other:#x}"),
-        }
-    }
+    super::run(program, arch, number, [argument, 0, 0, 0, 0, 0]).unwrap()
 }
 
 const REFUSED: u32 = RETURN_ERRNO | EPERM as u32;
