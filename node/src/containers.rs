@@ -27,6 +27,7 @@ use skerry_core::time::Tick;
 use skerry_runtime::launch::LaunchError;
 use skerry_runtime::spawn::SpawnError;
 use skerry_runtime::{MonitorHandle, Observation, State};
+use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::secrets::Secrets;
@@ -139,7 +140,7 @@ pub struct Containers {
     pods: PathBuf,
     state_dir: PathBuf,
     cgroup: PathBuf,
-    log: crate::config::Log,
+    log: watch::Sender<crate::config::Log>,
     secrets: Secrets,
     volumes: Volumes,
 }
@@ -158,7 +159,7 @@ impl Containers {
             pods: config.run_dir.join("pods"),
             state_dir: config.state_dir.clone(),
             cgroup: config.cgroup.join("agents"),
-            log: config.log.clone(),
+            log: watch::Sender::new(config.log.clone()),
             secrets: Secrets::below(&config.state_dir),
             volumes: Volumes::below(&config.state_dir),
         })
@@ -188,6 +189,28 @@ impl Containers {
     pub fn names(&self) -> Vec<AgentName> {
         let entries = fs::read_dir(&self.agents).into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    }
+
+    /// Changes how much of agents' output is kept, from their next start on.
+    pub fn set_log(&self, log: crate::config::Log) {
+        self.log.send_replace(log);
+    }
+
+    /// Looks whether a running agent is in its control group, and puts it back if it can be.
+    ///
+    /// # Errors
+    /// It cannot be told, or the kernel refuses.
+    pub fn contain(&self, name: &AgentName) -> Result<skerry_runtime::Contained, ContainerError> {
+        Ok(skerry_runtime::contain(&self.run_dir(name))?)
+    }
+
+    /// Kills an agent by its first process, wherever its control group is.
+    ///
+    /// # Errors
+    /// It does not run, or the kernel refuses.
+    pub fn kill_first(&self, name: &AgentName) -> Result<(), ContainerError> {
+        const SIGKILL: i32 = 9;
+        Ok(skerry_runtime::signal(&self.run_dir(name), SIGKILL)?)
     }
 
     /// Where all of this is, for [`crate::sweep`].

@@ -5,6 +5,7 @@
 //! what cannot be done becomes something observed. Next: `execute.rs` for the effects.
 
 mod execute;
+mod health;
 mod jobs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +38,8 @@ use jobs::Kept;
 const BREATH: Duration = Duration::from_secs(1);
 /// After the store failed, it is tried again no sooner than this.
 const STORE_AGAIN: Duration = Duration::from_secs(30);
+/// Agents whose folders cannot be watched are looked at as often as this.
+const UNWATCHED: Duration = Duration::from_secs(2);
 /// Events that may wait to be looked at.
 pub const EVENTS: usize = 256;
 
@@ -77,6 +80,8 @@ pub struct Reconciler {
     kept: Kept,
     clock: ClockWatch,
     troubles: Troubles,
+    /// Agents whose run folder cannot be watched.
+    unwatched: BTreeSet<AgentName>,
     /// Something was ended or removed since it was last swept.
     unswept: bool,
     prober: Prober,
@@ -96,7 +101,10 @@ impl Reconciler {
         store: Arc<dyn Store>,
         troubles: Troubles,
     ) -> std::io::Result<(Self, watch::Receiver<Snapshot>)> {
-        let watcher = Watcher::new(&images.index_dir(), &containers.base().0)?;
+        let watcher = {
+            let (agents, _, cgroup) = containers.base();
+            Watcher::new(&images.index_dir(), &agents, &cgroup)?
+        };
         let (events_in, events) = mpsc::channel(EVENTS);
         let (snapshot, seen) = watch::channel(Snapshot::default());
         let mut reconciler = Self {
@@ -114,6 +122,7 @@ impl Reconciler {
             kept: Kept::load(store)?,
             clock: ClockWatch::new()?,
             troubles,
+            unwatched: BTreeSet::new(),
             unswept: false,
             prober: Prober::new(),
             down: None,
@@ -141,6 +150,9 @@ impl Reconciler {
             if std::mem::take(&mut self.unswept) {
                 self.sweep();
             }
+            if !self.unwatched.is_empty() {
+                self.look_at_unwatched();
+            }
             let public = self.ledger.borrow_and_update().clone();
             let now = clock::tick();
             let running = self.kept.book.lay_over(&public.desired);
@@ -149,7 +161,8 @@ impl Reconciler {
             let book_due = self.turn_book(&public.desired, &observed);
             let desired = self.with_runs(&public.desired);
             let mut plan = plan(&desired, &observed, &self.memory, &self.kept.book, now);
-            plan.wake_at = plan.wake_at.into_iter().chain(book_due).min();
+            let unwatched = (!self.unwatched.is_empty()).then(|| now.after(span(UNWATCHED)));
+            plan.wake_at = plan.wake_at.into_iter().chain(book_due).chain(unwatched).min();
             self.publish(&plan, &desired, public.document.as_deref());
             self.tell_if_down();
             let failed = plan.steps.iter().filter(|step| !self.execute(step, &desired)).count();
@@ -194,6 +207,10 @@ impl Reconciler {
             Event::Agent(name) => self.look(&name),
             Event::Images => self.present.clear(),
             Event::Pulse(asked) => drop(asked.send(())),
+            Event::Inspect(asked) => {
+                self.inspect();
+                let _ = asked.send(());
+            }
             Event::Probed { agent, check, result } => {
                 if let Some(found) = self.found.get(&agent) {
                     self.memory.probed(&agent, &found.seen, check, clock::tick(), result);
@@ -268,10 +285,7 @@ impl Reconciler {
 
     /// An agent that an earlier node process left.
     fn adopt(&mut self, name: &AgentName) {
-        let run_dir = self.containers.run_dir(name);
-        if let Err(error) = self.watcher.add(name, &run_dir) {
-            tracing::warn!(agent = %name, %error, "cannot watch the run folder");
-        }
+        self.watch(name);
         self.look(name);
         if let Some(found) = self.found.get(name) {
             tracing::info!(agent = %name, phase = ?found.seen.phase, "found");
@@ -290,11 +304,19 @@ impl Reconciler {
                     watch_adopted(name.clone(), monitor, self.events_in.clone());
                 }
                 self.note_end(name, &found);
+                self.judge_start(name, &found.seen.phase);
+                match &found.seen.phase {
+                    Phase::Running { .. } => self.contain(name),
+                    // Perhaps its image is no longer whole.
+                    Phase::Failed { .. } => drop(self.present.remove(&found.seen.spec.image)),
+                    _ => {}
+                }
                 self.found.insert(name.clone(), found);
             }
             // What never came so far as to leave a trace on disk is remembered as it is.
             None if self.is_unlaunched(name) => {}
             None => {
+                self.forget_troubles(name);
                 let found = self.found.remove(name);
                 // Its records are gone, and it may be there still.
                 self.unswept |= found.is_some_and(|found| found.seen.phase.is_live());

@@ -52,8 +52,12 @@ pub fn check(place: &Place, args: CheckArgs) -> anyhow::Result<ExitCode> {
     if args.list || args.checks.iter().any(|name| name == "list") {
         return list(args.format);
     }
-    let settings =
-        Settings { config: args.config, state_dir: place.state_dir.clone(), network: args.network };
+    let settings = Settings {
+        config: args.config,
+        state_dir: place.state_dir.clone(),
+        socket: place.socket.clone(),
+        network: args.network,
+    };
     let facts = Facts::gather(&settings);
     let mut findings = judge(&facts);
     findings.retain(|f| args.checks.is_empty() || args.checks.iter().any(|n| n == f.check.name));
