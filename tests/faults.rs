@@ -13,6 +13,10 @@
 
 #[path = "faults/disk.rs"]
 mod disk;
+#[path = "faults/older.rs"]
+mod older;
+#[path = "faults/orphans.rs"]
+mod orphans;
 
 use std::time::Duration;
 

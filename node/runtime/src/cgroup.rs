@@ -157,6 +157,11 @@ impl Group {
     }
 
     /// The folder that a controller's files are in.
+    pub(crate) fn folder_of(&self, controller: Controller) -> Option<&Path> {
+        self.dir_of(controller)
+    }
+
+    /// The folder that a controller's files are in.
     fn dir_of(&self, controller: Controller) -> Option<&Path> {
         let found = self.dirs.iter().find(|(has, _)| has.contains(&controller));
         found.map(|(_, dir)| dir.as_path())
