@@ -329,6 +329,18 @@ impl Origins {
     }
 }
 
+/// The documents of a file as JSON, as the reader has them.
+#[cfg(test)]
+pub(crate) fn as_json(text: &str) -> Vec<Vec<u8>> {
+    let documents = yaml::parse(text).unwrap_or_default();
+    let json = |node: &Node| {
+        let mut out = Vec::new();
+        node.write_json(&mut out);
+        out
+    };
+    documents.iter().map(json).collect()
+}
+
 impl Trouble {
     fn of(self, file: &str) -> Problem {
         problem_at(file, self.place, String::new(), self.problem)
