@@ -93,9 +93,8 @@ impl Sources<'_> {
         let source = self.volumes.at_hand(name, owner).map_err(|error| {
             place.fail("source", format!("volume '{name}' cannot be made: {error}"))
         })?;
-        if volume.size.is_some() {
-            let why = "no file system here keeps a quota on a folder; leave it out";
-            return Err(place.fail("size", why));
+        if let Some(size) = volume.size {
+            self.volumes.limit(name, size.0).map_err(|why| place.fail("size", why))?;
         }
         Ok(Mount::Volume { source, target: place.target(), read_only: volume.read_only })
     }
