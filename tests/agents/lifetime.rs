@@ -24,7 +24,11 @@ fn the_hook_runs_before_the_signal_that_was_agreed_on() {
     let last = node.lines_of("one").pop().unwrap();
     assert_eq!(last, "got usr1 after the hook");
     let ended = &node.inspect("one")["history"][0];
-    assert_eq!((&ended["reason"], &ended["why"]), (&"stopped".into(), &"stopped".into()), "{ended}");
+    assert_eq!(
+        (&ended["reason"], &ended["why"]),
+        (&"stopped".into(), &"stopped".into()),
+        "{ended}"
+    );
     assert_eq!(ended["code"], 0);
 }
 

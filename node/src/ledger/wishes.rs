@@ -112,7 +112,7 @@ impl Ledger {
             }
             // A job that is not stopped is run now, beside its schedule.
             Verb::Start if !wish.stopped && wish.spec.job.is_none() => {
-                applied.unchanged.push(name.clone())
+                applied.unchanged.push(name.clone());
             }
             Verb::Start | Verb::Restart => {
                 wish.stopped = false;
