@@ -47,7 +47,8 @@ fn a_probe_does_not_reach_the_host_and_one_of_the_host_s_network_does() {
     node.with_sensor(&scratch);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let check = format!("{{tcp: {{port: {port}}}, interval: 200ms, retries: 2, onUnhealthy: report}}");
+    let check =
+        format!("{{tcp: {{port: {port}}}, interval: 200ms, retries: 2, onUnhealthy: report}}");
     node.apply(&format!(
         "agents:\n- {{name: own, image: sensor, healthCheck: {check}}}\n\
          - {{name: host, image: sensor, network: {{mode: host}}, healthCheck: {check}}}"

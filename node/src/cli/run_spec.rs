@@ -107,7 +107,11 @@ fn grace(text: &str) -> Result<Span, String> {
 /// `KEY=VALUE`, or `KEY` with nothing.
 fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
-    if key.is_empty() { Err("KEY[=VALUE] is expected".into()) } else { Ok((key.into(), value.into())) }
+    if key.is_empty() {
+        Err("KEY[=VALUE] is expected".into())
+    } else {
+        Ok((key.into(), value.into()))
+    }
 }
 
 /// Several words given as one argument.

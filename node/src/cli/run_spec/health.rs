@@ -76,7 +76,8 @@ impl HealthArgs {
 
 /// `8080/ready`, `:8080`, `https://localhost:8443/`.
 fn page(text: &str) -> Result<HttpProbe, String> {
-    let wrong = || format!("'{text}' is no page; write such as 8080/ready or https://localhost:8443/");
+    let wrong =
+        || format!("'{text}' is no page; write such as 8080/ready or https://localhost:8443/");
     let (scheme, rest) = match text.split_once("://") {
         None => (Scheme::Http, text),
         Some(("http", rest)) => (Scheme::Http, rest),

@@ -49,7 +49,9 @@ pub(super) fn amount(text: &str) -> Result<Memory, String> {
         Some(digits) => format!("{digits}Gi"),
         None => text.to_owned(),
     };
-    docker.parse().map_err(|_| text.parse::<Memory>().err().map_or_else(String::new, |e| e.to_string()))
+    docker
+        .parse()
+        .map_err(|_| text.parse::<Memory>().err().map_or_else(String::new, |e| e.to_string()))
 }
 
 fn priority(text: &str) -> Result<Priority, String> {
@@ -97,5 +99,7 @@ impl ResourceArgs {
 
 fn beyond(memory: Memory, total: Memory) -> Result<Memory, Usage> {
     let swap = total.0.checked_sub(memory.0).map(Memory);
-    swap.ok_or_else(|| Usage("--memory-swap is memory and swap together: it is below --memory".into()))
+    swap.ok_or_else(|| {
+        Usage("--memory-swap is memory and swap together: it is below --memory".into())
+    })
 }

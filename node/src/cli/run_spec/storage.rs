@@ -74,7 +74,9 @@ fn propagation(text: &str) -> Result<Propagation, String> {
         "rprivate" | "private" => Ok(Propagation::Rprivate),
         "rslave" | "slave" => Ok(Propagation::Rslave),
         "rshared" | "shared" => Ok(Propagation::Rshared),
-        other => Err(format!("'{other}' is unknown; known are ro, rw, rprivate, rslave and rshared")),
+        other => {
+            Err(format!("'{other}' is unknown; known are ro, rw, rprivate, rslave and rshared"))
+        }
     }
 }
 
