@@ -230,6 +230,38 @@ impl Node {
         self
     }
 
+    /// Changes a key of its configuration while it runs, and has it read again.
+    ///
+    /// # Panics
+    /// When the file cannot be written, or the process is gone.
+    pub fn reload(&mut self, key: &str, value: impl Into<Value>) {
+        let placeholder = NodeSetup {
+            name: String::new(),
+            program: PathBuf::new(),
+            folder: PathBuf::new(),
+            config: Table::new(),
+            environment: Vec::new(),
+        };
+        self.setup = std::mem::replace(&mut self.setup, placeholder).set(key, value);
+        fs::write(self.config_file(), self.setup.config.to_string()).expect("the configuration");
+        self.signal(rustix::process::Signal::HUP);
+    }
+
+    /// Sends its process a signal.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(pid.expect("a process"), signal).expect("a process");
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.setup.folder.join("skerry.toml")
+    }
+
     /// Runs `skerry ARGUMENTS…` against this node, to its end.
     ///
     /// # Panics

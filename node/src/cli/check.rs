@@ -105,7 +105,7 @@ fn not_known(name: &str) -> String {
 
 fn list(format: Format) -> anyhow::Result<ExitCode> {
     match format {
-        Format::Json => output::json(&CHECKS)?,
+        Format::Json => output::json(&CHECKS.as_slice())?,
         Format::Table => {
             let row = |check: &crate::check::Check| {
                 let options = check.options.join(" ");
