@@ -11,7 +11,7 @@ use crate::orphans::group;
 const AGENTS: &str = "
 agents:
   - { name: one, image: sensor }
-  - { name: two, image: sensor, restartBackoff: { min: 100ms, max: 500ms } }
+  - { name: two, image: sensor, restartBackoff: { initial: 100ms, max: 500ms } }
 ";
 
 fn descriptors(node: &Node) -> usize {
