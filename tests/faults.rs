@@ -19,6 +19,8 @@ mod disk;
 mod groups;
 #[path = "faults/image.rs"]
 mod image;
+#[path = "faults/jobs.rs"]
+mod jobs;
 #[path = "faults/older.rs"]
 mod older;
 #[path = "faults/orphans.rs"]
@@ -27,6 +29,8 @@ mod orphans;
 mod reload;
 #[path = "faults/shortage.rs"]
 mod shortage;
+#[path = "faults/store.rs"]
+mod store;
 #[path = "faults/wild.rs"]
 mod wild;
 

@@ -220,6 +220,18 @@ impl Node {
         self.await_api();
     }
 
+    /// Starts it again, expecting it to give up by itself, and returns its log.
+    ///
+    /// # Panics
+    /// When it is still there after fifteen seconds.
+    pub fn fails_to_start(&mut self) -> String {
+        self.kill9();
+        self.process = self.setup.launch();
+        let process = &mut self.process;
+        until_or_dump("the node gives up", START_LIMIT, || process.ended(), String::new);
+        self.log()
+    }
+
     /// Changes a key of its configuration, for the next start.
     ///
     /// # Panics
