@@ -274,3 +274,48 @@ pub fn forget_code() {
         unsafe { libc::madvise(start, end - start as usize, libc::MADV_DONTNEED) };
     }
 }
+
+/// Makes a mount read-only, and those below it if `recursive`.
+#[allow(unsafe_code)]
+pub fn set_read_only(mount: BorrowedFd<'_>, recursive: bool) -> io::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_RDONLY,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    let (fd, here) = (mount.as_raw_fd(), c"".as_ptr());
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    let size = size_of::<libc::mount_attr>();
+    // SAFETY: the structure and the empty path outlive the call, which only reads them.
+    let done = unsafe {
+        libc::syscall(libc::SYS_mount_setattr, fd, here, flags, &raw const attributes, size)
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Takes a fresh session keyring, so that nothing of the caller's keys is within reach. A kernel
+/// without keys has none to reach.
+#[allow(unsafe_code)]
+pub fn leave_keyring() {
+    let anonymous = std::ptr::null::<libc::c_char>();
+    // SAFETY: a null name is allowed, and asks for an anonymous keyring.
+    unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, anonymous) };
+}
+
+/// Executes an open file in the place of this process; returns only the reason why not.
+#[allow(unsafe_code)]
+pub fn execute(file: BorrowedFd<'_>, args: &[std::ffi::CString]) -> io::Error {
+    unsafe extern "C" {
+        static environ: *const *const libc::c_char;
+    }
+    let mut pointers: Vec<_> = args.iter().map(|arg| arg.as_ptr()).collect();
+    pointers.push(std::ptr::null());
+    let (fd, flags) = (file.as_raw_fd(), libc::AT_EMPTY_PATH);
+    // SAFETY: arguments and environment are arrays that end in null and outlive the call; the
+    // process has one thread, so nothing changes them meanwhile.
+    unsafe {
+        libc::syscall(libc::SYS_execveat, fd, c"".as_ptr(), pointers.as_ptr(), environ, flags);
+    }
+    io::Error::last_os_error()
+}
