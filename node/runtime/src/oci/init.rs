@@ -46,6 +46,7 @@ impl Init {
         if self.config.has_new("network") {
             sys::raise_loopback().map_err(system("cannot bring the loopback interface up"))?;
         }
+        mend::reopen_null().map_err(system("cannot open /dev/null in the container"))?;
         mend::mend(&self.config)?;
         let process = &self.person.process;
         person::make_folder(Path::new(&process.cwd))?;

@@ -34,6 +34,26 @@ pub fn mend(config: &Config) -> Result<()> {
     Ok(())
 }
 
+/// Streams that are the host's /dev/null become the container's; libcontainer opens it for reading
+/// alone.
+pub fn reopen_null() -> std::io::Result<()> {
+    use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr, stdin, stdout};
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    let is_null = |stream| {
+        rustix::fs::fstat(stream).is_ok_and(|stat| stat.st_rdev == rustix::fs::makedev(1, 3))
+    };
+    if is_null(stdin()) {
+        dup2_stdin(&null)?;
+    }
+    if is_null(stdout()) {
+        dup2_stdout(&null)?;
+    }
+    if is_null(stderr()) {
+        dup2_stderr(&null)?;
+    }
+    Ok(())
+}
+
 fn propagate(mount: &Mount, at: &Path) -> Result<()> {
     use MountPropagationFlags as Flags;
     for option in &mount.options {

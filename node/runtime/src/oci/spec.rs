@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::args::Call;
+use super::cgroup::Tree;
 use super::{Result, refused, system};
 
 /// Writes `config.json` into the bundle, unless there is one.
@@ -16,7 +17,13 @@ pub fn write(call: &Call) -> Result<u8> {
     if path.exists() {
         return refused("File config.json exists. Remove it first");
     }
-    let text = serde_json::to_string_pretty(&example());
+    let mut example = example();
+    if Tree::at(Path::new("/"))?.is_v2()
+        && let Some(namespaces) = example["linux"]["namespaces"].as_array_mut()
+    {
+        namespaces.push(json!({ "type": "cgroup" }));
+    }
+    let text = serde_json::to_string_pretty(&example);
     let text = text.map_err(|error| system("cannot write JSON")(std::io::Error::from(error)))?;
     std::fs::write(&path, text).map_err(system(format!("cannot write {}", path.display())))?;
     Ok(0)
@@ -72,7 +79,7 @@ fn example() -> Value {
             "resources": { "devices": [{ "allow": false, "access": "rwm" }] },
             "namespaces": [
                 { "type": "pid" }, { "type": "network" }, { "type": "ipc" }, { "type": "uts" },
-                { "type": "mount" }, { "type": "cgroup" },
+                { "type": "mount" },
             ],
             "maskedPaths": [
                 "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",

@@ -45,6 +45,22 @@ pub struct Record {
     pub init: Option<ProcessId>,
 }
 
+/// A container's state, its fields in the order that runc writes them in.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shown {
+    pub oci_version: &'static str,
+    pub id: String,
+    pub pid: i32,
+    pub status: &'static str,
+    pub bundle: PathBuf,
+    pub rootfs: PathBuf,
+    pub created: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    pub owner: String,
+}
+
 /// How far a container is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
@@ -194,14 +210,19 @@ impl Container {
     }
 
     /// The state as `state` and `list` show it.
-    pub fn shown(&self) -> Value {
-        let (status, pid) = (self.status(), self.pid().unwrap_or(0));
-        let mut state = self.oci_state(status.name(), 0);
-        state["pid"] = json!(if status == Status::Stopped { 0 } else { pid });
-        state["rootfs"] = json!(self.record.rootfs);
-        state["created"] = json!(self.record.created);
-        state["owner"] = json!("");
-        state
+    pub fn shown(&self) -> Shown {
+        let status = self.status();
+        Shown {
+            oci_version: oci_version(),
+            id: self.record.id.clone(),
+            pid: if status == Status::Stopped { 0 } else { self.pid().unwrap_or(0) },
+            status: status.name(),
+            bundle: self.record.bundle.clone(),
+            rootfs: self.record.rootfs.clone(),
+            created: self.record.created.clone(),
+            annotations: self.annotations(),
+            owner: String::new(),
+        }
     }
 
     pub fn annotations(&self) -> BTreeMap<String, String> {

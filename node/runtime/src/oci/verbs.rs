@@ -5,13 +5,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::args::Call;
 use super::cgroup::Resources;
 use super::config;
 use super::log::Log;
-use super::state::{Container, Status, oci_version};
+use super::state::{Container, Shown, Status, oci_version};
 use super::{Result, hooks, refused, system};
 use crate::{failure, sys};
 
@@ -30,7 +30,7 @@ pub fn state(call: &Call) -> Result<u8> {
     print_json(&container.shown())
 }
 
-fn print_json(value: &Value) -> Result<u8> {
+fn print_json(value: &impl serde::Serialize) -> Result<u8> {
     let text = serde_json::to_string_pretty(value);
     println!("{}", text.map_err(|error| system("cannot write JSON")(std::io::Error::from(error)))?);
     Ok(0)
@@ -43,28 +43,28 @@ pub fn list(call: &Call) -> Result<u8> {
         containers.iter().for_each(|container| println!("{}", container.record.id));
         return Ok(0);
     }
-    let shown: Vec<Value> = containers.iter().map(Container::shown).collect();
+    let shown: Vec<Shown> = containers.iter().map(Container::shown).collect();
     match call.value("format").unwrap_or("table") {
         "json" => {
             println!("{}", json!(shown));
             Ok(0)
         }
         "table" => {
-            let text = |value: &Value, key: &str| match &value[key] {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            let columns = ["id", "pid", "status", "bundle", "created"];
-            let rows = shown.iter().map(|value| columns.map(|key| text(value, key)));
-            let title = ["ID", "PID", "STATUS", "BUNDLE", "CREATED"].map(str::to_owned);
-            let rows: Vec<[String; 5]> = std::iter::once(title).chain(rows).collect();
-            let width =
-                |at: usize| rows.iter().filter_map(|row| row.get(at)).map(String::len).max();
+            let columns = ["id", "pid", "status", "bundle", "created", "owner"];
+            let rows = shown.iter().map(|one| {
+                let bundle = one.bundle.display().to_string();
+                let (pid, status) = (one.pid.to_string(), one.status.to_owned());
+                [one.id.clone(), pid, status, bundle, one.created.clone(), one.owner.clone()]
+            });
+            let title = columns.map(str::to_uppercase);
+            let rows: Vec<[String; 6]> = std::iter::once(title).chain(rows).collect();
             for row in &rows {
                 let cells = row.iter().enumerate().map(|(at, cell)| {
-                    format!("{cell:<width$}", width = width(at).unwrap_or(0).max(9) + 3)
+                    let column = rows.iter().filter_map(|row| row.get(at));
+                    let width = column.map(String::len).max().unwrap_or(0).max(9) + 3;
+                    format!("{cell:<width$}")
                 });
-                println!("{}OWNER", cells.collect::<String>().replace("OWNER", ""));
+                println!("{}", cells.collect::<String>().trim_end());
             }
             Ok(0)
         }
