@@ -21,13 +21,17 @@ pub mod spawn;
 
 mod devices;
 mod failure;
+pub mod pod;
 mod privileges;
 mod process;
 mod program;
+mod reaper;
 mod rootfs;
 mod seccomp;
 mod spec;
 mod sys;
+mod users;
+mod volumes;
 
 pub use cgroup::{Kernel, Stats};
 pub use control::{clean, kill_all, set_limits, signal, stats, stop};
@@ -40,3 +44,4 @@ pub use observe::{Observation, observe};
 pub use record::{Exit, Failure, Shortfall, State};
 pub use spawn::{MonitorHandle, spawn};
 pub use sys::forget_code;
+pub use users::{UserError, resolve_user};

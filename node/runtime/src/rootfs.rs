@@ -70,13 +70,14 @@ pub fn assemble(run_dir: &Path, launch: &Launch) -> Result<PathBuf, RootfsError>
         });
         opened.map_err(|source| RootfsError::Layer { path: lower.clone(), source })?;
     }
+    // From here on nothing that is mounted is seen by the host.
     let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     mount_change("/", slave).map_err(failed("detach from the host's mounts", Path::new("/")))?;
     let skeleton = make_skeleton(run_dir, &launch.hostname)?;
     let target = run_dir.join(record::ROOTFS);
     make_folder(&target)?;
     let mut options = lowerdir(&launch.lowers, &skeleton)?;
-    if !launch.read_only_root {
+    if !launch.read_only_root || needs_mount_points(launch) {
         options.push_str(&writable_layer(&target)?);
     }
     if options.len() > MAX_OPTIONS {
@@ -84,6 +85,14 @@ pub fn assemble(run_dir: &Path, launch: &Launch) -> Result<PathBuf, RootfsError>
     }
     overlay(&target, &options)?;
     Ok(target)
+}
+
+/// Whether mount points must be made that the image may lack. They are made in a layer of changes, by
+/// paths that stay within the root; a read-only root is made so afterwards.
+fn needs_mount_points(launch: &Launch) -> bool {
+    let has_its_own =
+        |target: &Path| ["/dev", "/run", "/tmp"].iter().any(|own| target.starts_with(own));
+    launch.volumes.iter().any(|volume| !has_its_own(volume.target()))
 }
 
 fn overlay(target: &Path, options: &str) -> Result<(), RootfsError> {

@@ -13,8 +13,12 @@ use crate::launch::Seccomp;
 use crate::sys;
 
 mod compile;
+mod profile;
 
 use compile::{ENOSYS, Verdict};
+
+/// What is not listed.
+const REFUSED: Verdict = Verdict::Fail(compile::EPERM);
 
 const TABLE: &str = include_str!("seccomp/syscalls.txt");
 
@@ -44,6 +48,23 @@ pub enum SeccompError {
         /// The call.
         call: &'static str,
     },
+    /// A profile contradicts itself.
+    #[error("seccomp: two rules for '{call}' say different things; keep one of them")]
+    Contradiction {
+        /// The call.
+        call: String,
+    },
+    /// A profile is too much for the kernel.
+    #[error("seccomp: the profile comes to {length} instructions; the kernel takes 4096")]
+    TooLong {
+        /// How long it is.
+        length: usize,
+    },
+    /// No program can be started under a profile.
+    #[error(
+        "seccomp: the profile forbids execve, by which the program itself is started; allow it"
+    )]
+    Starts,
     /// The kernel refused the filter.
     #[error("cannot put the system call filter in force")]
     Apply(#[source] std::io::Error),
@@ -60,12 +81,12 @@ impl Filter {
     /// There is none for this architecture.
     pub fn new(kind: &Seccomp, capabilities: &[String]) -> Result<Self, SeccompError> {
         match kind {
-            // A launch with an own list is refused by its check.
-            Seccomp::Unconfined | Seccomp::Profile(_) => Ok(Self(None)),
+            Seccomp::Unconfined => Ok(Self(None)),
+            Seccomp::Profile(profile) => Ok(Self(Some(profile::filter(profile)?))),
             Seccomp::Default => {
                 let (column, architecture) = target()?;
                 let verdicts = verdicts(column, capabilities)?;
-                Ok(Self(Some(compile::compile(architecture, &verdicts))))
+                Ok(Self(Some(compile::compile(architecture, &verdicts, &REFUSED))))
             }
         }
     }
@@ -110,6 +131,18 @@ fn target() -> Result<(usize, u32), SeccompError> {
         "arm" => Ok((4, 0x4000_0028)),
         arch => Err(SeccompError::Architecture { arch }),
     }
+}
+
+/// Every call of the table that this processor has, and its number.
+fn numbers(column: usize) -> Result<impl Iterator<Item = (&'static str, u32)>, SeccompError> {
+    let rows = TABLE.lines().filter(|line| !line.starts_with('#'));
+    let cells = move |line: &'static str| {
+        let mut fields = line.split(' ');
+        let cells = fields.next().zip(fields.nth(column - 1));
+        cells.ok_or(SeccompError::Table { line })
+    };
+    let cells = rows.map(cells).collect::<Result<Vec<_>, _>>()?;
+    Ok(cells.into_iter().filter_map(|(name, number)| Some((name, number.parse().ok()?))))
 }
 
 /// What happens to each call of the table that this processor has.

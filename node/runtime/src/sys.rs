@@ -7,6 +7,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::libc;
+use rustix::mount::MountPropagationFlags;
+
+use crate::launch::Propagation;
 
 /// Which side of a fork one is on.
 pub enum Forked {
@@ -100,6 +103,65 @@ pub fn restore_signals() {
     }
 }
 
+/// Blocks every signal that can be, so that they wait for [`next_signal`].
+#[allow(unsafe_code)]
+pub fn block_signals() {
+    let all = [u64::MAX; 2];
+    let nothing = std::ptr::null_mut::<u64>();
+    // SAFETY: reads `all` only.
+    unsafe {
+        let (how, all) = (libc::SIG_SETMASK, all.as_ptr());
+        libc::syscall(libc::SYS_rt_sigprocmask, how, all, nothing, KERNEL_SIGSET);
+    }
+}
+
+/// Waits for a signal that is blocked, real-time signals included.
+#[allow(unsafe_code)]
+pub fn next_signal() -> io::Result<i32> {
+    let all = [u64::MAX; 2];
+    let nothing = std::ptr::null_mut::<u64>();
+    // SAFETY: reads `all` only; without a time it waits for ever, and tells nothing more.
+    let signal = unsafe {
+        let all = all.as_ptr();
+        libc::syscall(libc::SYS_rt_sigtimedwait, all, nothing, nothing, KERNEL_SIGSET)
+    };
+    if signal > 0 {
+        i32::try_from(signal).map_err(io::Error::other)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Sends a signal to a child that has not been collected.
+#[allow(unsafe_code)]
+pub fn kill(child: i32, signal: i32) {
+    // SAFETY: takes numbers only. That it ended meanwhile is as good.
+    unsafe { libc::syscall(libc::SYS_kill, child, signal) };
+}
+
+/// Closes every descriptor but the standard ones and these. Nothing in this process may use others.
+#[allow(unsafe_code)]
+pub fn close_others(keep: &[std::os::fd::RawFd]) {
+    let mut keep = keep.to_vec();
+    keep.sort_unstable();
+    let mut first = 3;
+    for fd in keep.into_iter().chain([i32::MAX]) {
+        if first < fd {
+            // SAFETY: whatever owned one of these belongs to code that is never returned to.
+            unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
+        }
+        first = fd.saturating_add(1);
+    }
+}
+
+/// Names the host, in the calling process's namespace.
+#[allow(unsafe_code)]
+pub fn set_host_name(name: &[u8]) -> io::Result<()> {
+    // SAFETY: the kernel copies as many bytes as there are.
+    let done = unsafe { libc::sethostname(name.as_ptr().cast(), name.len() as _) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// 64 signals; MIPS, which this crate does not support, has 128.
 const KERNEL_SIGSET: usize = 8;
 
@@ -157,20 +219,55 @@ pub fn unshare(namespaces: rustix::thread::UnshareFlags) -> io::Result<()> {
     Ok(unsafe { rustix::thread::unshare_unsafe(namespaces) }?)
 }
 
-/// Makes a mount that is not attached yet take no devices and no set-user-id programs.
-#[allow(unsafe_code)]
-pub fn restrict_mount(mount: BorrowedFd<'_>) -> io::Result<()> {
+/// How a mount that is not attached yet is restricted; devices and set-user-id programs never have
+/// an effect in it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MountChange {
+    /// With what is mounted below it.
+    pub recursive: bool,
+    /// It cannot be written to.
+    pub read_only: bool,
+    /// Programs in it cannot be started.
+    pub no_exec: bool,
+    /// Whether mounts are seen on the other side.
+    pub propagation: Propagation,
+}
+
+/// Restricts a mount that is not attached yet.
+pub fn change_mount(mount: BorrowedFd<'_>, change: MountChange) -> io::Result<()> {
+    let mut attributes = libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID;
+    if change.read_only {
+        attributes |= libc::MOUNT_ATTR_RDONLY;
+    }
+    if change.no_exec {
+        attributes |= libc::MOUNT_ATTR_NOEXEC;
+    }
+    let propagation = match change.propagation {
+        Propagation::RPrivate => MountPropagationFlags::PRIVATE,
+        Propagation::RSlave => MountPropagationFlags::DOWNSTREAM,
+        Propagation::RShared => MountPropagationFlags::SHARED,
+    };
     let attributes = libc::mount_attr {
-        attr_set: libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID,
+        attr_set: attributes,
         attr_clr: 0,
-        propagation: 0,
+        propagation: u64::from(propagation.bits()),
         userns_fd: 0,
     };
+    set_mount_attributes(mount, change.recursive, &attributes)
+}
+
+#[allow(unsafe_code)]
+fn set_mount_attributes(
+    mount: BorrowedFd<'_>,
+    recursive: bool,
+    attributes: &libc::mount_attr,
+) -> io::Result<()> {
     let (fd, here) = (mount.as_raw_fd(), c"".as_ptr());
-    let (flags, size) = (libc::AT_EMPTY_PATH, size_of::<libc::mount_attr>());
+    let below = if recursive { libc::AT_RECURSIVE } else { 0 };
+    let (flags, size) = (libc::AT_EMPTY_PATH | below, size_of::<libc::mount_attr>());
     // SAFETY: the structure and the empty path outlive the call, which only reads them.
     let done = unsafe {
-        libc::syscall(libc::SYS_mount_setattr, fd, here, flags, &raw const attributes, size)
+        libc::syscall(libc::SYS_mount_setattr, fd, here, flags, &raw const *attributes, size)
     };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

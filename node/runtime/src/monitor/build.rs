@@ -29,10 +29,12 @@ use crate::devices::Node;
 use crate::launch::Launch;
 use crate::launch::Network;
 use crate::monitor::service;
+use crate::pod::PodError;
 use crate::privileges::{PrivilegeError, Privileges};
 use crate::program::{self, ProgramError};
 use crate::rootfs::{self, RootfsError};
-use crate::{failure, process, record, spec, sys};
+use crate::volumes::{self, VolumeError};
+use crate::{failure, pod, process, reaper, record, spec, sys};
 
 /// Longer messages are cut; a pipe takes this much at once.
 pub const MESSAGE_MAX: usize = 4096;
@@ -71,6 +73,8 @@ pub struct Job<'a> {
     pub stdout: OwnedFd,
     /// Where its errors go.
     pub stderr: OwnedFd,
+    /// Where a first process of ours tells how the program ended.
+    pub status: Option<OwnedFd>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +83,10 @@ enum BuildError {
     Cgroup(#[from] CgroupError),
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
+    #[error(transparent)]
+    Pod(#[from] PodError),
+    #[error(transparent)]
+    Volumes(#[from] VolumeError),
     #[error(transparent)]
     Privileges(#[from] PrivilegeError),
     #[error("cannot {operation}")]
@@ -99,6 +107,8 @@ impl BuildError {
     fn operation(&self) -> &'static str {
         match self {
             Self::Cgroup(_) => "join the control group",
+            Self::Pod(_) => "join the namespaces of a pod",
+            Self::Volumes(_) => "mount the volumes",
             Self::Rootfs(_) => "mount the root file system",
             Self::Privileges(_) => "prepare what the agent may do",
             Self::System { operation, .. } => operation,
@@ -147,12 +157,24 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     }
     // libcontainer leaves the groups of the caller to an agent that names none.
     nix::unistd::setgroups(&[]).map_err(system("leave the groups of root"))?;
+    // Before the mounts are others, of which it would be none.
+    let reaper = match &job.status {
+        Some(status) => {
+            let binary = reaper::own_binary().map_err(system("hold on to the first process"))?;
+            Some((binary, status.as_raw_fd()))
+        }
+        None => None,
+    };
     sys::unshare_mounts().map_err(system("take a mount namespace"))?;
+    check_joined(job.launch)?;
+    let picked = volumes::pick(job.launch)?;
     let root = rootfs::assemble(job.run_dir, job.launch)?;
+    volumes::check_targets(&root, job.launch)?;
+    let volumes = volumes::stage(job.run_dir, job.launch, picked, |uid, gid| (uid, gid))?;
     rootfs::hide_cgroups(job.run_dir)?;
     let privileges = Privileges::of(job.launch)?;
     let config = job.run_dir.join("config.json");
-    let spec = spec::spec(job.launch, &root, job.devices).to_string();
+    let spec = spec::spec(job.launch, &root, job.devices, volumes).to_string();
     std::fs::write(&config, spec).map_err(system("write the container's config.json"))?;
 
     let oci = job.run_dir.join(record::OCI);
@@ -163,6 +185,7 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
             args: job.launch.args.clone(),
             env: spec::environment(job.launch),
             report_to: program,
+            reaper: reaper.as_ref().map(|(binary, status)| (binary.as_raw_fd(), *status)),
         })
         .with_root_path(oci)?
         .with_stdout(job.stdout)
@@ -175,6 +198,18 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     let init = container.pid().ok_or(BuildError::NoProcess)?.as_raw();
     set_up_namespaces(init, job.launch)?;
     Ok(init)
+}
+
+/// What is joined must be there: libcontainer would not say what is missing.
+fn check_joined(launch: &Launch) -> Result<(), BuildError> {
+    let network = match &launch.network {
+        Network::Join(path) => Some(path.as_path()),
+        Network::None | Network::Host => None,
+    };
+    for path in [network, launch.ipc.path(), launch.uts.path()].into_iter().flatten() {
+        pod::check_namespace(path)?;
+    }
+    Ok(())
 }
 
 /// An agent runs the better for this, and no worse than before without it. On version 2 this process
@@ -241,6 +276,8 @@ struct Program {
     env: Vec<String>,
     /// Closed by the kernel when the program starts.
     report_to: RawFd,
+    /// The binary of a first process of ours, and where it tells how the program ended.
+    reaper: Option<(RawFd, RawFd)>,
 }
 
 impl Program {
@@ -254,6 +291,9 @@ impl Program {
     }
 
     fn start(&self) -> Result<Infallible, ProgramError> {
+        if let Some((binary, status)) = self.reaper {
+            reaper::split(binary, status).map_err(ProgramError::Split)?;
+        }
         self.privileges.take_on()?;
         // As the agent's user, who may not see every file.
         let path = program::find(self.args.first().map_or("", String::as_str), &self.env)?;
@@ -276,6 +316,11 @@ impl Executor for Program {
         let outcome = self.start();
         match outcome {
             Ok(never) => match never {},
+            // Not the container's first process any more: nothing else may be done here.
+            Err(error) if self.reaper.is_some() => {
+                self.tell(&error);
+                sys::exit_now(127)
+            }
             Err(error) => Err(ExecutorError::Other(self.tell(&error))),
         }
     }
