@@ -17,6 +17,7 @@ mod facts;
 mod foreground;
 mod hooks;
 mod init;
+mod late;
 mod limits;
 mod log;
 mod mend;
@@ -89,10 +90,21 @@ fn main(words: &[String]) -> ExitCode {
     match run(&call, &log) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            log.error(&crate::failure::sentence(&error));
+            log.error(&sentence(&error));
             ExitCode::from(if call.verb == "exec" { 255 } else { 1 })
         }
     }
+}
+
+/// An error and its causes; the system's errors as Go writes them, which callers look for.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let text = crate::failure::sentence(error);
+    let Some((said, _)) = text.rsplit_once(" (os error ") else { return text };
+    let (before, errno) = said.rsplit_once(": ").unwrap_or(("", said));
+    let mut letters = errno.chars();
+    let first = letters.next().map(|first| first.to_ascii_lowercase());
+    let errno: String = first.into_iter().chain(letters).collect();
+    if before.is_empty() { errno } else { format!("{before}: {errno}") }
 }
 
 fn run(call: &Call, log: &Log) -> Result<u8> {

@@ -256,6 +256,17 @@ pub fn change_mount(mount: BorrowedFd<'_>, change: MountChange) -> io::Result<()
     set_mount_attributes(mount, change.recursive, &attributes)
 }
 
+/// Gives a mount these attributes, and those below it if `recursive`.
+pub fn restrict_mount(mount: BorrowedFd<'_>, set: u64, recursive: bool) -> io::Result<()> {
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    set_mount_attributes(mount, recursive, &attributes)
+}
+
+/// Makes a mount read-only, and those below it if `recursive`.
+pub fn set_read_only(mount: BorrowedFd<'_>, recursive: bool) -> io::Result<()> {
+    restrict_mount(mount, libc::MOUNT_ATTR_RDONLY, recursive)
+}
+
 #[allow(unsafe_code)]
 fn set_mount_attributes(
     mount: BorrowedFd<'_>,
@@ -370,25 +381,6 @@ pub fn forget_code() {
         // pages loses nothing: the kernel reads them again when they are used.
         unsafe { libc::madvise(start, end - start as usize, libc::MADV_DONTNEED) };
     }
-}
-
-/// Makes a mount read-only, and those below it if `recursive`.
-#[allow(unsafe_code)]
-pub fn set_read_only(mount: BorrowedFd<'_>, recursive: bool) -> io::Result<()> {
-    let attributes = libc::mount_attr {
-        attr_set: libc::MOUNT_ATTR_RDONLY,
-        attr_clr: 0,
-        propagation: 0,
-        userns_fd: 0,
-    };
-    let (fd, here) = (mount.as_raw_fd(), c"".as_ptr());
-    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
-    let size = size_of::<libc::mount_attr>();
-    // SAFETY: the structure and the empty path outlive the call, which only reads them.
-    let done = unsafe {
-        libc::syscall(libc::SYS_mount_setattr, fd, here, flags, &raw const attributes, size)
-    };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Takes a fresh session keyring, so that nothing of the caller's keys is within reach. A kernel

@@ -113,17 +113,6 @@ impl Tree {
         Ok(())
     }
 
-    /// Refuses a group that holds processes of somebody, or is frozen.
-    pub fn check_free(&self) -> Result<()> {
-        if self.is_frozen() {
-            return refused("container's cgroup unexpectedly frozen");
-        }
-        match self.pids()?.len() {
-            0 => Ok(()),
-            count => refused(format!("container's cgroup is not empty: {count} process(es) found")),
-        }
-    }
-
     /// Moves a process into those groups that it is not in yet.
     pub fn take_in(&self, pid: i32) -> Result<()> {
         for dir in &self.dirs {
@@ -141,13 +130,20 @@ impl Tree {
     }
 
     /// Moves the calling process, which has one thread, into the groups, or groups below them.
-    pub fn join(&self, below: &Path) -> Result<()> {
+    pub fn join(&self, places: &Places) -> Result<()> {
         for dir in &self.dirs {
-            let path = dir.path.join(below);
+            let path = dir.path.join(places.of(&dir.controllers));
+            if dir.is_unified() && !self.v2 && !path.is_dir() {
+                continue;
+            }
             let file = path.join(if dir.is_unified() { "cgroup.procs" } else { "tasks" });
             match put(&file, "0") {
                 Err(_) if dir.is_unified() && !self.v2 => {}
-                done => done.map_err(system(format!("cannot write {}", file.display())))?,
+                done => done.map_err(system(format!(
+                    "adding pid {} to cgroups failed: {}",
+                    std::process::id(),
+                    path.join("cgroup.procs").display()
+                )))?,
             }
         }
         Ok(())
@@ -292,6 +288,50 @@ impl Tree {
             }
         }
         errors
+    }
+}
+
+/// Groups below a container's, in which a program is to run.
+#[derive(Debug, Default)]
+pub struct Places(Vec<(Vec<String>, PathBuf)>);
+
+impl Places {
+    /// Reads `[CONTROLLER,…:]PATH`, once for each hierarchy that is meant; the first without
+    /// controllers is for all others.
+    pub fn new<'a>(words: impl Iterator<Item = &'a str>, tree: &Tree) -> Result<Self> {
+        let mut places = Vec::new();
+        for word in words {
+            let (controllers, path) = match word.split_once(':') {
+                Some((names, path)) if !tree.v2 => (names, path),
+                Some(_) => return refused(format!("{word}: there are no controllers to name")),
+                None => ("", word),
+            };
+            let below = Path::new(path.trim_start_matches('/'));
+            if below.components().any(|part| part == std::path::Component::ParentDir) {
+                return refused(format!("bad sub cgroup path: {path} is not a sub cgroup path"));
+            }
+            let controllers = controllers.split(',').filter(|name| !name.is_empty());
+            let controllers: Vec<String> = controllers.map(str::to_owned).collect();
+            for name in &controllers {
+                if !tree.dirs.iter().any(|dir| dir.controllers.contains(name)) {
+                    return refused(format!("unknown controller {name} in --cgroup"));
+                }
+            }
+            places.push((controllers, below.to_owned()));
+        }
+        Ok(Self(places))
+    }
+
+    /// Whether nothing is named.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The folder below the one with these controllers.
+    pub fn of(&self, controllers: &[String]) -> &Path {
+        let named = self.0.iter().find(|(names, _)| names.iter().any(|n| controllers.contains(n)));
+        let named = named.or_else(|| self.0.iter().find(|(names, _)| names.is_empty()));
+        named.map_or(Path::new(""), |(_, path)| path)
     }
 }
 

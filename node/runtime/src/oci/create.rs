@@ -19,15 +19,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::args::Call;
+use super::cgroup::Tree;
 use super::config::{self, Config};
 use super::init::Init;
+use super::late;
 use super::log::Log;
 use super::person::{self, Person};
 use super::state::{Container, LIBCONTAINER, Record, START, Status};
 use super::{OciError, Result, console, foreground, hooks, refused, system};
 use crate::monitor::complaints;
+use crate::process;
 use crate::sys::{self, Forked};
-use crate::{failure, process};
 
 /// What the making takes at most, beside the hooks' own time.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -55,6 +57,7 @@ pub fn create(call: &Call, log: &Log) -> Result<u8> {
     let preserve = prepare_process(call)?;
     let bundle = bundle(call)?;
     let (value, config) = config::load(&bundle)?;
+    sys::close_from_on_exec(3 + preserve);
     let socket = call.value("console-socket").map(Path::new);
     check_terminal(&config, socket.is_some(), true)?;
     make(call, log, &Job { bundle, value, config, preserve, socket })?;
@@ -66,6 +69,7 @@ pub fn run(call: &Call, log: &Log) -> Result<u8> {
     let preserve = prepare_process(call)?;
     let bundle = bundle(call)?;
     let (value, config) = config::load(&bundle)?;
+    sys::close_from_on_exec(3 + preserve);
     let detached = call.has("detach");
     let given = call.value("console-socket").map(Path::new);
     check_terminal(&config, given.is_some(), detached)?;
@@ -130,7 +134,7 @@ fn begin(container: &Container, log: &Log) -> Result<()> {
     let state = container.oci_state("running", pid);
     if let Err(error) = hooks::run(&config.hooks, "poststart", &state, None) {
         // As runc does: a container whose hook failed does not go on.
-        log.warn(&failure::sentence(&error));
+        log.warn(&super::sentence(&error));
         container.tree()?.kill(Duration::from_secs(10))?;
         return Err(error);
     }
@@ -167,8 +171,8 @@ fn read_until_closed(pipe: &OwnedFd) -> Result<String> {
     }
 }
 
-/// Sees to the descriptors that the caller left open: those to hand on must be there, all others
-/// end with this program.
+/// Sees to the descriptors that the caller hands on, and to this program's file. All that it left
+/// open beside them has to end with this program: `sys::close_from_on_exec`.
 pub fn prepare_process(call: &Call) -> Result<u32> {
     let preserve = call.number("preserve-fds")?.unwrap_or(0);
     let preserve = preserve.checked_add(person::listen_fds().unwrap_or(0));
@@ -180,7 +184,6 @@ pub fn prepare_process(call: &Call) -> Result<u32> {
             return refused(format!("file descriptor {fd} is to be preserved and is not open"));
         }
     }
-    sys::close_from_on_exec(last);
     super::seal::seal()?;
     Ok(last - 3)
 }
@@ -219,8 +222,16 @@ fn make(call: &Call, log: &Log, job: &Job<'_>) -> Result<Container> {
         .map_err(system(format!("invalid rootfs {}", rootfs.display())))?;
     let cgroup = cgroup_path(&job.config, id)?;
     let record = Record::new(id, &job.bundle, &rootfs, &cgroup, job.value.clone())?;
+    // Before anything is ours: what fails from here on is unmade, with all that is in the groups.
+    let tree = Tree::at(&cgroup)?;
+    if tree.is_frozen() {
+        return refused("container's cgroup unexpectedly frozen");
+    }
+    if let count @ 1.. = tree.pids()?.len() {
+        log.warn(&format!("container's cgroup is not empty: {count} process(es) found"));
+    }
     let mut container = Container::claim(&call.root, record)?;
-    match make_in(call, log, job, &mut container) {
+    match make_in(call, job, &mut container) {
         Ok(()) => Ok(container),
         Err(error) => {
             super::verbs::unmake(&container, log);
@@ -251,14 +262,8 @@ fn cgroup_path(config: &Config, id: &str) -> Result<PathBuf> {
     }
 }
 
-fn make_in(call: &Call, log: &Log, job: &Job<'_>, container: &mut Container) -> Result<()> {
+fn make_in(call: &Call, job: &Job<'_>, container: &mut Container) -> Result<()> {
     let tree = container.tree()?;
-    if let Err(error) = tree.check_free() {
-        if tree.is_frozen() {
-            return Err(error);
-        }
-        log.warn(&failure::sentence(&error));
-    }
     tree.create()?;
     tree.restrict_devices(&job.config.resources())?;
     tree.apply(&job.config.resources())?;
@@ -307,9 +312,11 @@ fn build(call: &Call, job: &Job<'_>, container: &Container) -> Result<i32> {
         start: start.as_raw_fd(),
     };
     let bundle = container.dir.join("bundle");
-    let hooks = config.hooks.relayed(container);
+    let late = late::mounts(config, &job.bundle);
+    let hooks = config.hooks.relayed(container, &late);
     let (root, cgroup) = (&container.record.rootfs, &container.record.cgroup);
-    let theirs = config::for_libcontainer(&job.value, root, cgroup, &hooks);
+    let mut theirs = config::for_libcontainer(&job.value, root, cgroup, &hooks);
+    late::leave_out(&mut theirs, &late);
     std::fs::create_dir(&bundle)
         .and_then(|()| std::fs::write(bundle.join("config.json"), theirs.to_string()))
         .map_err(system("cannot write libcontainer's configuration"))?;
@@ -327,7 +334,7 @@ fn build(call: &Call, job: &Job<'_>, container: &Container) -> Result<i32> {
             complaints::collect_into(complain_to);
             let report = match assemble(call, job, container, init) {
                 Ok(pid) => Report::Init { pid },
-                Err(error) => Report::Failed { message: failure::sentence(&*error) },
+                Err(error) => Report::Failed { message: super::sentence(&*error) },
             };
             tell(report_to.as_fd(), &report);
             sys::exit_now(0)
@@ -407,7 +414,7 @@ fn explain(error: OciError, container: &Container, complaints: &OwnedFd) -> OciE
     if let Ok(text) = std::fs::read_to_string(container.dir.join(hooks::FAILED)) {
         return OciError::Refused(text);
     }
-    let message = failure::sentence(&error);
+    let message = super::sentence(&error);
     match complaints::first(complaints) {
         Some(complaint) if !message.starts_with("exec:") => {
             OciError::Refused(format!("{message}: {complaint}"))

@@ -7,21 +7,20 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, setsid, waitpid};
 use rustix::thread::{ThreadNameSpaceType as Kind, move_into_thread_name_spaces};
 
 use super::args::Call;
-use super::cgroup::Tree;
+use super::cgroup::{Places, Tree};
 use super::config::{self, Capabilities, Process, User};
 use super::log::Log;
 use super::person::{self, Person};
 use super::state::{Container, Status};
 use super::{Result, console, create, foreground, refused, system};
 use crate::exec::terminal::{self, Terminal};
-use crate::failure;
 use crate::sys::{self, Forked};
 
 /// `exec`.
@@ -38,6 +37,7 @@ pub fn exec(call: &Call, _: &Log) -> Result<u8> {
         _ => {}
     }
     let process = wanted(call, config.process.clone().unwrap_or_default())?;
+    sys::close_from_on_exec(3 + preserve);
     config::check_process(&process)?;
     let detached = call.has("detach");
     let socket = call.value("console-socket").map(Path::new);
@@ -50,10 +50,11 @@ pub fn exec(call: &Call, _: &Log) -> Result<u8> {
     let Some(init) = container.init() else { return refused("cannot exec in a stopped container") };
     let score = process.oom_score_adj.or(config.process.as_ref().and_then(|p| p.oom_score_adj));
     let seccomp = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    let tree = container.tree()?;
     let guest = Guest {
         person: Person { process, filter: person::filter(seccomp)?, preserve },
-        tree: container.tree()?,
-        below: PathBuf::from(call.value("cgroup").unwrap_or_default()),
+        places: Places::new(call.values("cgroup"), &tree)?,
+        tree,
         init: init.as_fd(),
         score,
     };
@@ -114,7 +115,7 @@ fn wanted(call: &Call, own: Process) -> Result<Process> {
 struct Guest<'a> {
     person: Person,
     tree: Tree,
-    below: PathBuf,
+    places: Places,
     init: BorrowedFd<'a>,
     score: Option<i32>,
 }
@@ -143,7 +144,7 @@ fn run(call: &Call, guest: &Guest<'_>, init: i32, socket: Option<&Path>) -> Resu
         Forked::Child => {
             drop((report, near));
             let Err(error) = guest.enter(namespaces - Kind::PROCESS_ID, !joined, far.as_ref());
-            let text = failure::sentence(&error);
+            let text = super::sentence(&error);
             let _ = rustix::io::write(&report_to, text.as_bytes());
             sys::exit_now(255)
         }
@@ -203,23 +204,25 @@ fn differing(init: i32) -> Result<Kind> {
 /// own takes processes only where its first one is.
 fn fork_target(guest: &Guest<'_>, init: i32) -> Result<(Option<File>, bool)> {
     let Some(dir) = guest.tree.unified() else { return Ok((None, false)) };
-    let mut dir = dir.join(&guest.below);
+    let mut dir = dir.join(guest.places.of(&[]));
     let inner = std::fs::read_to_string(dir.join("cgroup.subtree_control")).unwrap_or_default();
-    if !inner.trim().is_empty() && guest.below.as_os_str().is_empty() {
+    if !inner.trim().is_empty() && guest.places.is_empty() {
         let own = std::fs::read_to_string(format!("/proc/{init}/cgroup")).unwrap_or_default();
         let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
         if let Some(mount) = guest.tree.unified_mount() {
             dir = mount.join(own);
         }
     }
-    let file = File::open(&dir).map_err(system(format!("cannot open {}", dir.display())))?;
+    let pid = std::process::id();
+    let failed = format!("adding pid {pid} to cgroups failed: {}/cgroup.procs", dir.display());
+    let file = File::open(&dir).map_err(system(failed))?;
     Ok((Some(file), true))
 }
 
 impl Guest<'_> {
     fn enter(&self, rest: Kind, must_join: bool, console: Option<&OwnedFd>) -> Result<Infallible> {
         if must_join {
-            self.tree.join(&self.below)?;
+            self.tree.join(&self.places)?;
         }
         if let Some(score) = self.score {
             std::fs::write("/proc/self/oom_score_adj", score.to_string())

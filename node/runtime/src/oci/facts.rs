@@ -85,12 +85,11 @@ pub fn events(call: &Call) -> Result<u8> {
     }
 }
 
-fn event(container: &Container, kind: &str, data: &Value) -> Value {
-    let mut event = json!({ "type": kind, "id": container.record.id });
-    if !data.is_null() {
-        event["data"] = data.clone();
-    }
-    event
+/// An event's line, its fields in the order that runc writes them in.
+fn event(container: &Container, kind: &str, data: &Value) -> String {
+    let (kind, id) = (json!(kind), json!(container.record.id));
+    let data = if data.is_null() { String::new() } else { format!(",\"data\":{data}") };
+    format!("{{\"type\":{kind},\"id\":{id}{data}}}")
 }
 
 /// As Go writes durations, of one unit.

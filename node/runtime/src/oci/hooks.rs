@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::args::Call;
+use super::config::Mount;
+use super::late;
 use super::log::Log;
 use super::state::Container;
 use super::{OciError, Result, refused, system};
@@ -82,12 +84,19 @@ impl Hooks {
     }
 
     /// Hooks for libcontainer's copy of the configuration, which lead back here.
-    pub fn relayed(&self, container: &Container) -> Value {
+    pub fn relayed(&self, container: &Container, late: &[Mount]) -> Value {
         let state = container.oci_state("creating", 0);
-        let order = json!({ "dir": container.dir, "hooks": self, "state": state }).to_string();
+        let order = Order {
+            dir: container.dir.clone(),
+            hooks: self.clone(),
+            state,
+            root: container.record.rootfs.clone(),
+            late: late.to_vec(),
+        };
+        let order = json!(order).to_string();
         let relay = |stage: &str| json!([{ "path": "/proc/self/exe", "args": ["skerry-oci", "hook", stage, order] }]);
         let mut hooks = json!({});
-        if !(self.prestart.is_empty() && self.create_runtime.is_empty()) {
+        if !(self.prestart.is_empty() && self.create_runtime.is_empty() && late.is_empty()) {
             hooks["createRuntime"] = relay("createRuntime");
         }
         if !self.create_container.is_empty() {
@@ -98,18 +107,20 @@ impl Hooks {
 }
 
 /// What a relayed stage has to do; in a user namespace it may not read the container's folder.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Order {
     dir: PathBuf,
     hooks: Hooks,
     state: Value,
+    root: PathBuf,
+    late: Vec<Mount>,
 }
 
 /// Runs all hooks of a stage, in order; stops at the first that fails.
 pub fn run(hooks: &Hooks, stage: &str, state: &Value, env: Option<&[String]>) -> Result<()> {
     for (at, hook) in hooks.of(stage).iter().enumerate() {
         run_one(hook, state, env).map_err(|error| {
-            let error = crate::failure::sentence(&error);
+            let error = super::sentence(&error);
             OciError::Refused(format!("error running {stage} hook #{at}: {error}"))
         })?;
     }
@@ -120,7 +131,7 @@ pub fn run(hooks: &Hooks, stage: &str, state: &Value, env: Option<&[String]>) ->
 pub fn run_anyway(hooks: &Hooks, stage: &str, state: &Value, log: &Log) {
     for hook in hooks.of(stage) {
         if let Err(error) = run_one(hook, state, None) {
-            let error = crate::failure::sentence(&error);
+            let error = super::sentence(&error);
             log.warn(&format!("error running {stage} hook {}: {error}", hook.path));
         }
     }
@@ -190,7 +201,7 @@ fn wait(mut child: Child, hook: &Hook) -> Result<()> {
 /// this in the namespaces that the stage is about, with its idea of the state on standard input.
 pub fn relay(call: &Call) -> Result<u8> {
     let [stage, order] = call.words.as_slice() else { return refused("hook STAGE ORDER") };
-    let Ok(Order { dir, hooks, mut state }) = serde_json::from_str(order) else {
+    let Ok(Order { dir, hooks, mut state, root, late }) = serde_json::from_str(order) else {
         return refused("hook STAGE ORDER");
     };
     let theirs: Value = serde_json::from_reader(std::io::stdin()).unwrap_or_default();
@@ -200,11 +211,16 @@ pub fn relay(call: &Call) -> Result<u8> {
     state["pid"] = json!(pid.unwrap_or(i64::from(parent)));
     let told = |error: OciError| {
         // libcontainer says no more than the exit code.
-        let _ = std::fs::write(dir.join(FAILED), crate::failure::sentence(&error));
+        let _ = std::fs::write(dir.join(FAILED), super::sentence(&error));
         error
     };
     if stage == "createRuntime" {
+        let init = pid.and_then(|pid| i32::try_from(pid).ok()).unwrap_or(parent);
+        late::place(&late, &root, init).map_err(told)?;
         run(&hooks, "prestart", &state, None).map_err(told)?;
+    }
+    if stage == "createContainer" {
+        std::env::set_current_dir(&root).map_err(system("cannot enter the root file system"))?;
     }
     run(&hooks, stage, &state, None).map_err(told)?;
     Ok(0)

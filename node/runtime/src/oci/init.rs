@@ -21,7 +21,7 @@ use super::hooks::{self, Hooks};
 use super::mend;
 use super::person::{self, Person};
 use super::{Result, system};
-use crate::{failure, sys};
+use crate::sys;
 
 /// What the first process has to do.
 #[derive(Clone)]
@@ -68,7 +68,7 @@ impl Init {
 impl Executor for Init {
     fn validate(&self, _: &Spec) -> std::result::Result<(), ExecutorValidationError> {
         self.prepare().map_err(|error| {
-            let message = failure::sentence(&error);
+            let message = super::sentence(&error);
             let report = Report::Failed { message: message.clone() };
             sys::with_borrowed(self.report, |fd| tell(fd, &report));
             ExecutorValidationError::ArgValidationError(message)
@@ -85,7 +85,7 @@ impl Executor for Init {
     fn exec(&self, _: &Spec) -> std::result::Result<(), ExecutorError> {
         let hooks = |env: &[String]| self.start_hooks(&self.config.hooks, env);
         let Err(error) = self.person.become_program(hooks);
-        let message = failure::sentence(&error);
+        let message = super::sentence(&error);
         sys::with_borrowed(self.start, |fd| {
             // Without a listener there is nobody to tell.
             let _ = rustix::io::write(fd, message.as_bytes());

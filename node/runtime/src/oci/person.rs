@@ -19,10 +19,10 @@ use serde_json::Value;
 
 use super::config::{Capabilities, Process};
 use super::{OciError, Result, refused, system};
-use crate::launch::{Profile, Seccomp};
+use crate::launch::{Profile, Rule, Seccomp};
 use crate::program::{self, ProgramError};
 use crate::seccomp::Filter;
-use crate::{failure, sys};
+use crate::sys;
 
 /// Checks what can be checked before anything is made.
 pub fn check(process: &Process) -> Result<()> {
@@ -52,9 +52,20 @@ pub fn filter(profile: Option<&Value>) -> Result<Filter> {
         }
     }
     let wrong = |why: String| OciError::Refused(format!("seccomp: {why}"));
-    let profile: Profile =
+    let mut profile: Profile =
         serde_json::from_value(profile).map_err(|error| wrong(error.to_string()))?;
-    Filter::new(&Seccomp::Profile(profile), &[]).map_err(|error| wrong(failure::sentence(&error)))
+    profile.syscalls = profile.syscalls.into_iter().flat_map(one_by_one).collect();
+    Filter::new(&Seccomp::Profile(profile), &[]).map_err(|error| wrong(super::sentence(&error)))
+}
+
+/// Conditions of one rule about the same argument are rules of their own, as runc has it.
+fn one_by_one(rule: Rule) -> Vec<Rule> {
+    let mut indices: Vec<u32> = rule.args.iter().map(|argument| argument.index).collect();
+    indices.sort_unstable();
+    if indices.windows(2).all(|pair| pair.first() != pair.last()) {
+        return vec![rule];
+    }
+    rule.args.iter().map(|argument| Rule { args: vec![*argument], ..rule.clone() }).collect()
 }
 
 fn resource(name: &str) -> Option<Resource> {
@@ -111,7 +122,6 @@ impl Person {
             std::env::set_current_dir(&process.cwd).map_err(system(failed))?;
         }
         check_folder()?;
-        before(&env)?;
         let path = find(&process.args, &env)?;
         let execute = || format!("exec {}", path.display());
         let c_string =
@@ -121,13 +131,15 @@ impl Person {
         };
         let c_path = CString::new(path.as_os_str().as_encoded_bytes())
             .map_err(|error| system(execute())(std::io::Error::from(error)))?;
-        let (args, env) = (c_strings(&process.args)?, c_strings(&env)?);
-        sys::restore_signals();
-        self.filter.apply().map_err(|error| OciError::Refused(failure::sentence(&error)))?;
+        let (args, c_env) = (c_strings(&process.args)?, c_strings(&env)?);
+        self.filter.apply().map_err(|error| OciError::Refused(super::sentence(&error)))?;
         if self.needs_more_to_filter() {
             set_capabilities(None, sets).map_err(system("unable to apply caps"))?;
         }
-        let Err(errno) = nix::unistd::execve(&c_path, &args, &env);
+        // What runs just before the program runs under its filter.
+        before(&env)?;
+        sys::restore_signals();
+        let Err(errno) = nix::unistd::execve(&c_path, &args, &c_env);
         Err(system(execute())(errno))
     }
 
@@ -223,10 +235,9 @@ impl Person {
             if stat.st_uid == user.uid || null {
                 continue;
             }
-            let (uid, gid) =
-                (rustix::fs::Uid::from_raw(user.uid), rustix::fs::Gid::from_raw(user.gid));
+            let uid = rustix::fs::Uid::from_raw(user.uid);
             // Of a file system that is read-only or another's, it stays whose it is.
-            let _ = rustix::fs::fchown(stream, Some(uid), Some(gid));
+            let _ = rustix::fs::fchown(stream, Some(uid), None);
         }
     }
 }
@@ -249,7 +260,7 @@ pub fn find(args: &[String], env: &[String]) -> Result<PathBuf> {
                 format!("exec: \"{name}\": stat {name}: no such file or directory")
             }
             ProgramError::Forbidden { name } => format!("exec: \"{name}\": permission denied"),
-            other => failure::sentence(&other),
+            other => super::sentence(&other),
         })
     })
 }

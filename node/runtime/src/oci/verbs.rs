@@ -13,7 +13,7 @@ use super::config;
 use super::log::Log;
 use super::state::{Container, Shown, Status, oci_version};
 use super::{Result, hooks, refused, system};
-use crate::{failure, sys};
+use crate::sys;
 
 /// How long processes that are killed may take to go.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,7 +46,8 @@ pub fn list(call: &Call) -> Result<u8> {
     let shown: Vec<Shown> = containers.iter().map(Container::shown).collect();
     match call.value("format").unwrap_or("table") {
         "json" => {
-            println!("{}", json!(shown));
+            let text = serde_json::to_string(&shown).map_err(std::io::Error::from);
+            println!("{}", text.map_err(system("cannot write JSON"))?);
             Ok(0)
         }
         "table" => {
@@ -176,7 +177,7 @@ fn end(container: &Container) -> Result<()> {
 
 /// Ends and removes all there is of a container. Goes on after a failure, and tells it.
 pub fn unmake(container: &Container, log: &Log) {
-    let tell = |error: &super::OciError| log.warn(&failure::sentence(error));
+    let tell = |error: &super::OciError| log.warn(&super::sentence(error));
     if let Err(error) = end(container) {
         tell(&error);
     }

@@ -42,6 +42,7 @@ fn all(rules: &[DeviceRule]) -> impl DoubleEndedIterator<Item = DeviceRule> {
         if rule.access.is_empty() {
             "rwm".clone_into(&mut rule.access);
         }
+        rule.access.retain(|letter| "rwm".contains(letter));
         rule.major = rule.major.filter(|number| *number >= 0);
         rule.minor = rule.minor.filter(|number| *number >= 0);
         rule

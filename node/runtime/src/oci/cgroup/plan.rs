@@ -178,10 +178,19 @@ fn cpu1(plan: &mut Plan, tree: &Tree, cpu: &Cpu) {
     if let Some(burst) = burst.filter(|_| burst_first) {
         plan.limit("cpu", "cpu.cfs_burst_us", burst);
     }
+    // The share that both make may at no time be above that of the group above: first the one that
+    // makes it smaller.
+    let old_period = tree.dir_of("cpu").and_then(|dir| number(&dir.join("cpu.cfs_period_us")));
+    let shorter = old_period.zip(period.and_then(|period| i64::try_from(period).ok()));
+    let quota_first =
+        quota.is_some_and(|quota| quota > 0) && shorter.is_some_and(|(old, new)| new < old);
+    if let Some(quota) = quota.filter(|_| quota_first) {
+        plan.limit("cpu", "cpu.cfs_quota_us", quota);
+    }
     if let Some(period) = period {
         plan.limit("cpu", "cpu.cfs_period_us", period);
     }
-    if let Some(quota) = quota {
+    if let Some(quota) = quota.filter(|_| !quota_first) {
         plan.limit("cpu", "cpu.cfs_quota_us", quota);
     }
     if let Some(burst) = burst.filter(|_| !burst_first) {
