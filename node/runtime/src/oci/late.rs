@@ -50,6 +50,7 @@ pub fn place(late: &[Mount], root: &Path, init: i32) -> Result<()> {
         return Ok(());
     }
     let sources: Vec<OwnedFd> = late.iter().map(source).collect::<Result<_>>()?;
+    let owner = (mapped_root(init, "uid_map")?, mapped_root(init, "gid_map")?);
     let namespace = std::fs::File::open(format!("/proc/{init}/ns/mnt"))
         .map_err(system("cannot open the container's mount namespace"))?;
     // In a child, as the hooks that come after belong to the host's namespace.
@@ -58,7 +59,7 @@ pub fn place(late: &[Mount], root: &Path, init: i32) -> Result<()> {
             let entered =
                 move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount));
             let done = entered.map_err(system("cannot enter the container's mount namespace"));
-            let done = done.and_then(|()| attach(late, &sources, root));
+            let done = done.and_then(|()| attach(late, &sources, root, owner));
             if let Err(error) = &done {
                 eprintln!("{}", super::sentence(error));
             }
@@ -98,10 +99,26 @@ fn source(mount: &Mount) -> Result<OwnedFd> {
     Ok(tree)
 }
 
-fn attach(late: &[Mount], sources: &[OwnedFd], root: &Path) -> Result<()> {
+/// Whom the container's root user is on the host.
+fn mapped_root(init: i32, file: &str) -> Result<u32> {
+    let map = std::fs::read_to_string(format!("/proc/{init}/{file}"));
+    let map = map.map_err(system("cannot read the user namespace's map"))?;
+    let rows = map.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let found = rows.filter_map(|row| match row.as_slice() {
+        ["0", host, _] => host.parse().ok(),
+        _ => None,
+    });
+    let found = found.last();
+    found.map_or_else(|| refused("the user namespace has no root user"), Ok)
+}
+
+fn attach(late: &[Mount], sources: &[OwnedFd], root: &Path, owner: (u32, u32)) -> Result<()> {
     let open = OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY;
     let root = rustix::fs::open(root, open, Mode::empty());
     let root = root.map_err(system("cannot open the root file system"))?;
+    // File systems of the user namespace take files of its users only.
+    nix::unistd::setfsgid(nix::unistd::Gid::from_raw(owner.1));
+    nix::unistd::setfsuid(nix::unistd::Uid::from_raw(owner.0));
     for (mount, source) in late.iter().zip(sources) {
         let failed = || format!("cannot bind {} to {}", mount.source, mount.destination);
         let is_folder = rustix::fs::fstat(source)

@@ -4,6 +4,7 @@
 //! the very last steps, by a process that is inside the container and still has every right. It
 //! never leaves the program more than its description says.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::fd::AsFd;
@@ -54,8 +55,25 @@ pub fn filter(profile: Option<&Value>) -> Result<Filter> {
     let wrong = |why: String| OciError::Refused(format!("seccomp: {why}"));
     let mut profile: Profile =
         serde_json::from_value(profile).map_err(|error| wrong(error.to_string()))?;
+    profile.syscalls = without_contradictions(profile.syscalls);
     profile.syscalls = profile.syscalls.into_iter().flat_map(one_by_one).collect();
     Filter::new(&Seccomp::Profile(profile), &[]).map_err(|error| wrong(super::sentence(&error)))
+}
+
+/// Of several rules for one call, one without conditions holds alone, and of those the first: so
+/// has libseccomp, and the profiles that are written for it count on it.
+fn without_contradictions(rules: Vec<Rule>) -> Vec<Rule> {
+    let mut first: BTreeMap<String, usize> = BTreeMap::new();
+    for (at, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.args.is_empty()) {
+        for name in &rule.names {
+            first.entry(name.clone()).or_insert(at);
+        }
+    }
+    let kept = rules.into_iter().enumerate().map(|(at, mut rule)| {
+        rule.names.retain(|name| first.get(name).is_none_or(|first| *first == at));
+        rule
+    });
+    kept.collect()
 }
 
 /// Conditions of one rule about the same argument are rules of their own, as runc has it.
