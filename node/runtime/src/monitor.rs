@@ -25,7 +25,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitOptions, set_child_subreaper, setsid, wait};
 
 mod build;
-mod complaints;
+pub(crate) mod complaints;
 mod log;
 mod service;
 mod stopping;
