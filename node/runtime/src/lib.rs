@@ -9,15 +9,18 @@
 //! then `monitor.rs`, which tells the story of one container from its first to its last moment.
 
 pub mod cgroup;
+pub mod contain;
 pub mod control;
 pub mod exec;
 pub mod launch;
 pub mod monitor;
 pub mod needs;
 pub mod observe;
+pub mod oci;
 pub mod record;
 pub mod spawn;
 
+mod descriptors;
 mod devices;
 mod failure;
 pub mod pod;
@@ -35,7 +38,9 @@ mod users;
 mod volumes;
 
 pub use cgroup::{Kernel, Stats};
+pub use contain::{Contained, contain};
 pub use control::{clean, kill_all, set_limits, signal, stats, stop};
+pub use descriptors::raise_descriptor_limit;
 pub use exec::{Ended, Exec, exec};
 pub use launch::{
     Device, IoDevice, IoWeight, Launch, Limits, LogPolicy, Mount, Namespace, Network, Propagation,

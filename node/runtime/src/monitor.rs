@@ -25,13 +25,14 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitOptions, set_child_subreaper, setsid, wait};
 
 mod build;
-mod complaints;
+pub(crate) mod complaints;
 mod log;
 mod service;
 mod stopping;
 mod waiting;
 
 use crate::cgroup::{CgroupError, Group, Kernel};
+use crate::descriptors;
 use crate::devices::{self, DeviceError, Node};
 use crate::failure;
 use crate::launch::{Launch, LaunchError};
@@ -181,6 +182,7 @@ fn become_monitor(run_dir: &Path) -> Result<OwnedFd, MonitorError> {
     // Fails only when it leads a session already, which is as good.
     let _ = setsid();
     expose();
+    descriptors::give_back();
     let lock = hold_lock(run_dir)?;
     let mut blocked = SigSet::empty();
     for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {

@@ -69,8 +69,8 @@ impl Containers {
     fn log_policy(&self, spec: &AgentSpec) -> LogPolicy {
         LogPolicy {
             dir: self.log_dir(&spec.name),
-            max_bytes: spec.logging.max_size.unwrap_or(self.log.max_size).0,
-            files: spec.logging.max_files.unwrap_or(self.log.files),
+            max_bytes: spec.logging.max_size.unwrap_or(self.log.borrow().max_size).0,
+            files: spec.logging.max_files.unwrap_or(self.log.borrow().files),
             rate_limit: spec.logging.rate_limit.map(|rate| rate.0),
         }
     }
