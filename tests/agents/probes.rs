@@ -175,10 +175,10 @@ fn many_probes_that_hang_cost_no_threads_and_few_descriptors() {
     let scratch = Scratch::new();
     let node = Node::setup(&scratch, "box").start();
     node.with_sensor(&scratch);
-    let check = "{http: {port: 80}, interval: 100ms, timeout: 3s, retries: 1";
+    let check = "{http: {port: 8080}, interval: 100ms, timeout: 3s, retries: 1";
     node.apply(&format!(
         "{{name: mute, image: sensor, replicas: 40, \
-          command: [/bin/busybox, nc, -ll, -p, '80', -e, /bin/sh, -c, 'cat > /dev/null'], \
+          command: [/bin/busybox, nc, -ll, -p, '8080', -e, /bin/sh, -c, 'cat > /dev/null'], \
           stop: {{grace: 100ms}}, \
           readiness: {check}}}, healthCheck: {check}, onUnhealthy: report}}}}"
     ));
