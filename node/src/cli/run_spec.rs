@@ -75,7 +75,7 @@ struct LifeArgs {
     /// Give it a tiny init that collects orphaned processes
     #[arg(long, help_heading = "Life")]
     init: bool,
-    /// The signal that asks it to end; the image's, or SIGTERM, by default
+    /// The signal that asks it to end; the image's by default
     #[arg(long, value_name = "SIGNAL", help_heading = "Life")]
     stop_signal: Option<Signal>,
     /// From that signal until it is killed; 10s by default

@@ -19,7 +19,7 @@ pub(super) struct HealthArgs {
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     #[arg(group = "probe", help_heading = HEADING)]
     health_tcp: Option<u16>,
-    /// Healthy if this page of the agent answers with 200 to 399, such as 8080/ready
+    /// Healthy if this page answers with 200 to 399
     #[arg(long, value_name = "PORT/PATH", value_parser = page)]
     #[arg(group = "probe", help_heading = HEADING)]
     health_http: Option<HttpProbe>,
