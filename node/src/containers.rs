@@ -289,6 +289,9 @@ impl Containers {
             Err(error) => {
                 // Without a record in it, it would be taken for an agent.
                 let _ = fs::remove_dir_all(&run_dir);
+                if let Some(pod) = &wanted.spec.pod {
+                    self.leave_pod(pod)?;
+                }
                 return Err(error);
             }
         };
@@ -329,13 +332,15 @@ impl Containers {
     /// Something was left behind.
     pub fn clean(&self, name: &AgentName) -> Result<(), ContainerError> {
         let run_dir = self.run_dir(name);
+        let pod = self.pod_of(&run_dir);
         let errors = skerry_runtime::clean(&run_dir);
         if run_dir.exists() && errors.is_empty() {
             fs::remove_dir_all(&run_dir).map_err(io("remove", &run_dir))?;
         }
-        match errors.first() {
-            None => Ok(()),
-            Some(first) => Err(ContainerError::Clean(first.to_string())),
+        match (errors.first(), pod) {
+            (Some(first), _) => Err(ContainerError::Clean(first.to_string())),
+            (None, Some(pod)) => self.leave_pod(&pod),
+            (None, None) => Ok(()),
         }
     }
 

@@ -59,6 +59,9 @@ pub enum LedgerError {
     /// Nobody wishes it here.
     #[error("agent '{0}' is not known on this node; see: skerry ps -a")]
     Unknown(AgentName),
+    /// One of several that stand for one wish.
+    #[error("'{0}' is a part of '{1}' (a replica, or a run of a job); name '{1}' instead")]
+    Part(AgentName, AgentName),
     /// Another local agent needs it.
     #[error("agent '{0}' is needed by '{1}', which depends on it; remove that first, or together")]
     Needed(AgentName, AgentName),

@@ -25,6 +25,7 @@ pub const AGENTS_MAX: usize = 1024;
 
 /// What one node, or each node of a group, must run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Document {
     /// Always `skerry/v1`.
@@ -43,6 +44,7 @@ pub struct Document {
 
 /// The version of the document's own schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum ApiVersion {
     /// The first.
     #[serde(rename = "skerry/v1")]

@@ -22,6 +22,8 @@ pub mod reading;
 pub mod report;
 pub mod restart;
 pub mod schedule;
+#[cfg(test)]
+mod schema;
 pub mod time;
 pub mod trust;
 pub mod units;

@@ -13,7 +13,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use report::{Purpose, Report, validate};
+pub use report::{Against, Purpose, Report, validate};
 pub use tree::Place;
 use tree::{Entry, Node, Trouble, Value};
 pub use yaml::FILE_MAX;
@@ -327,6 +327,18 @@ impl Origins {
         let problem = problem_at(&self.file, Some(place), join(&self.path, field), problem);
         Problem { agent: Some(agent.clone()), ..problem }
     }
+}
+
+/// The documents of a file as JSON, as the reader has them.
+#[cfg(test)]
+pub(crate) fn as_json(text: &str) -> Vec<Vec<u8>> {
+    let documents = yaml::parse(text).unwrap_or_default();
+    let json = |node: &Node| {
+        let mut out = Vec::new();
+        node.write_json(&mut out);
+        out
+    };
+    documents.iter().map(json).collect()
 }
 
 impl Trouble {

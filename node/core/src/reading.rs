@@ -101,7 +101,7 @@ pub(crate) fn unknown_field(field: &str, known: &[&str]) -> String {
 
 /// The refused word, and the words between backticks that follow it.
 fn names(rest: &str) -> (&str, Vec<&str>) {
-    let (word, known) = rest.split_once("`, ").unwrap_or((rest.trim_end_matches('`'), ""));
+    let (word, known) = rest.split_once("`, ").unwrap_or_else(|| (rest.trim_end_matches('`'), ""));
     (word, known.split('`').skip(1).step_by(2).collect())
 }
 

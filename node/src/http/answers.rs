@@ -151,6 +151,9 @@ impl Node {
                 pids: Some(stats.pids),
                 pids_limit: limits.pids.map(u64::from),
                 oom_kills: Some(stats.oom_kills),
+                throttled_usec: Some(stats.throttled_usec),
+                read_bytes: Some(stats.read_bytes),
+                written_bytes: Some(stats.written_bytes),
             };
             Some((name.clone(), told))
         });
@@ -212,7 +215,9 @@ pub(super) fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Re
         Ok(applied) => json(StatusCode::OK, &Applied { revision, ..applied }),
         Err(error) => {
             let status = match &error {
-                LedgerError::Unknown(_) | LedgerError::UnknownConfig(_) => StatusCode::NOT_FOUND,
+                LedgerError::Unknown(_) | LedgerError::UnknownConfig(_) | LedgerError::Part(..) => {
+                    StatusCode::NOT_FOUND
+                }
                 LedgerError::NoLocal => StatusCode::FORBIDDEN,
                 LedgerError::Fleet(..) | LedgerError::Needed(..) | LedgerError::Admit(_) => {
                     StatusCode::CONFLICT

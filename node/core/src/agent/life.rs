@@ -59,6 +59,7 @@ impl fmt::Display for Restart {
 
 /// How long an agent waits before it starts again. The wait doubles with each failure in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Backoff {
     /// After the first failure.
@@ -100,12 +101,16 @@ impl Backoff {
         if self.max < self.initial || self.max > Span::seconds(86_400) {
             return fault("max", "must be at least initial, and at most 24h");
         }
+        if self.reset_after > Span::seconds(86_400) {
+            return fault("resetAfter", "is over 24h");
+        }
         Ok(())
     }
 }
 
 /// How far a dependency must be before its dependent may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Condition {
     /// Its process runs.
@@ -128,6 +133,7 @@ impl fmt::Display for Condition {
 
 /// How an agent is asked to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stop {
     /// From the first word to SIGKILL, `preStop` included.
@@ -164,6 +170,9 @@ impl Stop {
             if command.is_empty() {
                 return fault("preStop.command", "is empty");
             }
+            if self.grace.millis == 0 {
+                return fault("preStop", "has no time to run: grace is 0s");
+            }
             if let Some(problem) = words_problem(command) {
                 return fault("preStop.command", problem);
             }
@@ -175,10 +184,12 @@ impl Stop {
 /// What is run in the container before the stop signal. Its end, whatever its code, or the end of
 /// the grace is waited for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PreStop {
     /// The program and its arguments.
     #[serde(deserialize_with = "required_words")]
+    #[cfg_attr(test, schemars(with = "Vec<crate::schema::Text>"))]
     pub command: Vec<String>,
 }
 

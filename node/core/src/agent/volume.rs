@@ -16,6 +16,7 @@ const VOLUMES_MAX: usize = 64;
 
 /// What kind of thing is mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum VolumeType {
     /// A file or folder of the host.
@@ -44,6 +45,7 @@ impl fmt::Display for VolumeType {
 
 /// How mounts made later travel between host and agent (mount_namespaces(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Propagation {
     /// Not at all; the default.
@@ -80,6 +82,7 @@ impl fmt::Display for Mode {
 
 /// One thing that is mounted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Volume {
     /// What kind of thing.
