@@ -24,7 +24,7 @@ use crate::exec::terminal::{self, Terminal};
 use crate::sys::{self, Forked};
 
 /// `exec`.
-pub fn exec(call: &Call, _: &Log) -> Result<u8> {
+pub fn exec(call: &Call, log: &Log) -> Result<u8> {
     let preserve = create::prepare_process(call)?;
     let container = Container::load(&call.root, call.id()?)?;
     let config = container.config()?;
@@ -59,7 +59,7 @@ pub fn exec(call: &Call, _: &Log) -> Result<u8> {
         score,
     };
     let pid = container.record.init.map_or(0, |init| init.pid);
-    run(call, &guest, pid, socket)
+    run(call, log, &guest, pid, socket)
 }
 
 /// The program that is asked for: a whole description, or the container's with changes.
@@ -120,7 +120,7 @@ struct Guest<'a> {
     score: Option<i32>,
 }
 
-fn run(call: &Call, guest: &Guest<'_>, init: i32, socket: Option<&Path>) -> Result<u8> {
+fn run(call: &Call, log: &Log, guest: &Guest<'_>, init: i32, socket: Option<&Path>) -> Result<u8> {
     let detached = call.has("detach");
     let (near, far) = match (guest.person.process.terminal, socket) {
         (false, _) => (None, None),
@@ -139,10 +139,13 @@ fn run(call: &Call, guest: &Guest<'_>, init: i32, socket: Option<&Path>) -> Resu
         move_into_thread_name_spaces(guest.init, Kind::PROCESS_ID)
             .map_err(system("cannot enter the container's process namespace"))?;
     }
+    log.debug("nsexec container setup");
     let (group, joined) = fork_target(guest, init)?;
     match sys::fork(group.as_ref().map(AsFd::as_fd)).map_err(system("cannot fork"))? {
         Forked::Child => {
             drop((report, near));
+            log.debug("child process in init()");
+            log.debug("setns_init: about to exec");
             let Err(error) = guest.enter(namespaces - Kind::PROCESS_ID, !joined, far.as_ref());
             let text = super::sentence(&error);
             let _ = rustix::io::write(&report_to, text.as_bytes());
