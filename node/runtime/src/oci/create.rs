@@ -78,7 +78,7 @@ pub fn run(call: &Call, log: &Log) -> Result<u8> {
     } else {
         None
     };
-    let socket = given.or(own.as_ref().map(console::Listener::path));
+    let socket = given.or_else(|| own.as_ref().map(console::Listener::path));
     let container = make(call, log, &Job { bundle, value, config, preserve, socket })?;
     let terminal = own.and_then(console::Listener::accept);
     let signals = (!detached).then(foreground::Signals::take).transpose()?;
@@ -143,7 +143,7 @@ fn begin(container: &Container, log: &Log) -> Result<()> {
 
 /// Connects to a socket whose path may be longer than an address holds.
 pub fn sys_connect(path: &Path) -> std::io::Result<std::os::unix::net::UnixStream> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
+    let folder = path.parent().unwrap_or_else(|| Path::new("/"));
     let folder = rustix::fs::open(folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let name = path.file_name().unwrap_or_default();
     let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);

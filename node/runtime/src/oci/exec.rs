@@ -48,7 +48,8 @@ pub fn exec(call: &Call, log: &Log) -> Result<u8> {
         return refused("cannot use console socket if runc will not detach or allocate tty");
     }
     let Some(init) = container.init() else { return refused("cannot exec in a stopped container") };
-    let score = process.oom_score_adj.or(config.process.as_ref().and_then(|p| p.oom_score_adj));
+    let score =
+        process.oom_score_adj.or_else(|| config.process.as_ref().and_then(|p| p.oom_score_adj));
     let seccomp = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
     let tree = container.tree()?;
     let guest = Guest {

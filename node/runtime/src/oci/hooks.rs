@@ -208,7 +208,7 @@ pub fn relay(call: &Call) -> Result<u8> {
     // In the container's process namespace its first process is this one's parent.
     let parent = rustix::process::getppid().map_or(0, rustix::process::Pid::as_raw_pid);
     let pid = theirs.get("pid").and_then(Value::as_i64).filter(|pid| *pid > 0);
-    state["pid"] = json!(pid.unwrap_or(i64::from(parent)));
+    state["pid"] = json!(pid.unwrap_or_else(|| i64::from(parent)));
     let told = |error: OciError| {
         // libcontainer says no more than the exit code.
         let _ = std::fs::write(dir.join(FAILED), super::sentence(&error));

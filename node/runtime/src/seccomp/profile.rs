@@ -78,7 +78,7 @@ fn verdict(name: &str, rules: Rules, otherwise: u32) -> Result<Verdict, SeccompE
 fn word(action: Action, errno: Option<u32>) -> u32 {
     match action {
         Action::Allow => RETURN_ALLOW,
-        Action::Errno => RETURN_ERRNO | errno.unwrap_or(u32::from(compile::EPERM)),
+        Action::Errno => RETURN_ERRNO | errno.unwrap_or_else(|| u32::from(compile::EPERM)),
         Action::KillThread => RETURN_KILL_THREAD,
         Action::KillProcess => RETURN_KILL,
         Action::Log => RETURN_LOG,

@@ -1,6 +1,6 @@
 //! Limits are in force as written, change while the container runs, and are refused where they
 //! cannot be.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use serde_json::json;
 

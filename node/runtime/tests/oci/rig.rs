@@ -1,5 +1,5 @@
 //! A bundle of busybox with a configuration to change, and a root of its own for containers.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
