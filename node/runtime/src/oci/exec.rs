@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions, setsid, waitpid};
+use rustix::process::{DumpableBehavior, Pid, WaitOptions, set_dumpable_behavior, setsid, waitpid};
 use rustix::thread::{ThreadNameSpaceType as Kind, move_into_thread_name_spaces};
 
 use super::args::Call;
@@ -232,6 +232,10 @@ impl Guest<'_> {
             std::fs::write("/proc/self/oom_score_adj", score.to_string())
                 .map_err(system(format!("cannot set oom_score_adj to {score}")))?;
         }
+        self.confine()?;
+        // From here on it is among the container's processes, which must not look into it.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .map_err(system("cannot hide from the container"))?;
         setsid().map_err(system("cannot begin a session"))?;
         sys::leave_keyring();
         if !rest.is_empty() {
@@ -248,6 +252,20 @@ impl Guest<'_> {
                 .map_err(system("cannot open a terminal in the container"))?;
         }
         self.person.become_program(|_| Ok(()))
+    }
+}
+
+impl Guest<'_> {
+    /// Has AppArmor put the program under its profile, as libcontainer does for the first one.
+    fn confine(&self) -> Result<()> {
+        let profile = &self.person.process.apparmor_profile;
+        if profile.is_empty() {
+            return Ok(());
+        }
+        let own = Path::new("/proc/self/attr/apparmor/exec");
+        let place = if own.exists() { own } else { Path::new("/proc/self/attr/exec") };
+        std::fs::write(place, format!("exec {profile}"))
+            .map_err(system(format!("cannot apply the apparmor profile {profile}")))
     }
 }
 
