@@ -190,7 +190,12 @@ impl Job<'_> {
         }
         // No controlling terminal, through which it could type for the caller.
         setsid().map_err(system("begin a session"))?;
-        let namespaces = ThreadNameSpaceType::MOUNT
+        let users = match self.launch.user_namespace {
+            Some(_) => ThreadNameSpaceType::USER,
+            None => ThreadNameSpaceType::empty(),
+        };
+        let namespaces = users
+            | ThreadNameSpaceType::MOUNT
             | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
             | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
             | ThreadNameSpaceType::NETWORK

@@ -25,11 +25,13 @@ pub mod pod;
 mod privileges;
 mod process;
 mod program;
+pub mod quota;
 mod reaper;
 mod rootfs;
 mod seccomp;
 mod spec;
 mod sys;
+mod userns;
 mod users;
 mod volumes;
 

@@ -36,6 +36,8 @@ pub const ROOTFS: &str = "rootfs";
 pub const HIDDEN: &str = "hidden";
 /// Where volumes wait to be mounted, in the container's mount namespace only.
 pub const MOUNTS: &str = "mounts";
+/// Where layers are seen through other ids, in the container's mount namespace only.
+pub const LOWERS: &str = "lowers";
 /// Where handed-over files are copied to, in the container's mount namespace only.
 pub const FILES: &str = "files";
 /// Mount points and files that an image may lack.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use seccompiler::BpfProgram;
 
-use crate::launch::Seccomp;
+use crate::launch::{Argument, Compare, Seccomp};
 use crate::sys;
 
 mod compile;
@@ -180,6 +180,17 @@ const FAMILIES: &[u32] = &[38, 40];
 /// As in Docker's defaults: Linux, 32-bit addresses, and asking.
 const PERSONALITIES: &[u32] = &[0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
+/// By which an owner takes files out of the project whose quota they count towards: FSSETXATTR, and
+/// SETFLAGS on 64 and 32 bits.
+const LEAVE_PROJECT: [u32; 3] = [0x401c_5820, 0x4008_6602, 0x4004_6602];
+
+/// Refuses one request; the kernel looks at 32 bits of it only.
+fn requested(request: u32) -> (Vec<Argument>, u32) {
+    let (value, value_two) = (u64::from(u32::MAX), u64::from(request));
+    let is = Argument { index: 1, value, value_two, op: Compare::MaskedEqual };
+    (vec![is], compile::RETURN_ERRNO | u32::from(compile::EPERM))
+}
+
 /// Calls judged by their arguments.
 fn special(name: &str, may_make_namespaces: bool) -> Verdict {
     match name {
@@ -190,6 +201,7 @@ fn special(name: &str, may_make_namespaces: bool) -> Verdict {
         "clone3" => Verdict::Fail(ENOSYS),
         "socket" => Verdict::AllowUnless(FAMILIES),
         "personality" => Verdict::AllowOnly(PERSONALITIES),
+        "ioctl" => Verdict::Judge(LEAVE_PROJECT.map(requested).to_vec(), compile::RETURN_ALLOW),
         _ => Verdict::Fail(compile::EPERM),
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::devices::Node;
-use crate::launch::{Launch, Mount, Network, Propagation};
+use crate::launch::{Launch, Mount, Network, Propagation, UserNamespace};
 
 /// What programs are looked for in when the agent's environment has no PATH.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -32,7 +32,7 @@ const READ_ONLY: [&str; 5] =
 
 /// The spec, as libcontainer reads it from `config.json`. User and capabilities are not in it: the
 /// first process takes them on itself, as its last step (`privileges.rs`).
-pub fn spec(launch: &Launch, rootfs: &Path, devices: &[Node], volumes: Vec<Value>) -> Value {
+pub fn spec(launch: &Launch, rootfs: &Path, devices: &[Node], mut volumes: Vec<Value>) -> Value {
     let none = if launch.privileged { Some(Vec::new()) } else { None };
     let paths = |own: &Option<Vec<PathBuf>>, usual: &[&str]| -> Vec<PathBuf> {
         let own = own.clone().or_else(|| none.clone());
@@ -42,6 +42,17 @@ pub fn spec(launch: &Launch, rootfs: &Path, devices: &[Node], volumes: Vec<Value
     let shared =
         |volume: &Mount| matches!(volume, Mount::Bind { propagation: Propagation::RShared, .. });
     let propagation = if launch.volumes.iter().any(shared) { "shared" } else { "slave" };
+    let mapping = |start: fn(UserNamespace) -> u32| -> Vec<Value> {
+        let range = launch
+            .user_namespace
+            .map(|ids| json!({ "containerID": 0, "hostID": start(ids), "size": ids.count }));
+        range.into_iter().collect()
+    };
+    let (made, mounted): (Vec<Value>, Vec<Value>) = match launch.user_namespace {
+        None => (devices.iter().map(Node::entry).collect(), Vec::new()),
+        Some(_) => (Vec::new(), devices.iter().map(Node::mount).collect()),
+    };
+    volumes.extend(mounted);
     json!({
         "ociVersion": "1.0.2",
         "hostname": launch.hostname,
@@ -59,7 +70,9 @@ pub fn spec(launch: &Launch, rootfs: &Path, devices: &[Node], volumes: Vec<Value
             "cgroupsPath": launch.cgroup,
             "rootfsPropagation": propagation,
             "namespaces": namespaces(launch),
-            "devices": devices.iter().map(Node::entry).collect::<Vec<_>>(),
+            "devices": made,
+            "uidMappings": mapping(|ids| ids.uid_start),
+            "gidMappings": mapping(|ids| ids.gid_start),
             "maskedPaths": paths(&launch.masked_paths, &MASKED),
             "readonlyPaths": paths(&launch.readonly_paths, &READ_ONLY),
         },
@@ -74,6 +87,7 @@ fn namespaces(launch: &Launch) -> Vec<Value> {
         None => own(kind),
     };
     let mut namespaces = vec![own("pid"), own("mount"), own("cgroup")];
+    namespaces.extend(launch.user_namespace.map(|_| own("user")));
     namespaces.push(shared("uts", launch.uts.path()));
     namespaces.push(shared("ipc", launch.ipc.path()));
     match &launch.network {

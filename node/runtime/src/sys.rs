@@ -1,4 +1,4 @@
-//! The few system calls that no safe wrapper offers. All unsafe code of this crate is here.
+//! The few system calls that no safe wrapper offers. All unsafe code of this crate is here and below.
 //!
 //! Each function does one call and decides nothing. For single-threaded processes only, except
 //! [`send_signal`].
@@ -7,9 +7,16 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::libc;
-use rustix::mount::MountPropagationFlags;
 
-use crate::launch::Propagation;
+mod mounts;
+mod quotas;
+mod runtimes;
+
+pub use mounts::{MountChange, change_mount, map_mount, restrict_mount, set_read_only};
+pub use quotas::{
+    ProjectQuota, enforces_project_quotas, join_project, project_quota, set_project_quota,
+};
+pub use runtimes::{execute, leave_keyring};
 
 /// Which side of a fork one is on.
 pub enum Forked {
@@ -219,70 +226,6 @@ pub fn unshare(namespaces: rustix::thread::UnshareFlags) -> io::Result<()> {
     Ok(unsafe { rustix::thread::unshare_unsafe(namespaces) }?)
 }
 
-/// How a mount that is not attached yet is restricted; devices and set-user-id programs never have
-/// an effect in it.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct MountChange {
-    /// With what is mounted below it.
-    pub recursive: bool,
-    /// It cannot be written to.
-    pub read_only: bool,
-    /// Programs in it cannot be started.
-    pub no_exec: bool,
-    /// Whether mounts are seen on the other side.
-    pub propagation: Propagation,
-}
-
-/// Restricts a mount that is not attached yet.
-pub fn change_mount(mount: BorrowedFd<'_>, change: MountChange) -> io::Result<()> {
-    let mut attributes = libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID;
-    if change.read_only {
-        attributes |= libc::MOUNT_ATTR_RDONLY;
-    }
-    if change.no_exec {
-        attributes |= libc::MOUNT_ATTR_NOEXEC;
-    }
-    let propagation = match change.propagation {
-        Propagation::RPrivate => MountPropagationFlags::PRIVATE,
-        Propagation::RSlave => MountPropagationFlags::DOWNSTREAM,
-        Propagation::RShared => MountPropagationFlags::SHARED,
-    };
-    let attributes = libc::mount_attr {
-        attr_set: attributes,
-        attr_clr: 0,
-        propagation: u64::from(propagation.bits()),
-        userns_fd: 0,
-    };
-    set_mount_attributes(mount, change.recursive, &attributes)
-}
-
-/// Gives a mount these attributes, and those below it if `recursive`.
-pub fn restrict_mount(mount: BorrowedFd<'_>, set: u64, recursive: bool) -> io::Result<()> {
-    let attributes = libc::mount_attr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd: 0 };
-    set_mount_attributes(mount, recursive, &attributes)
-}
-
-/// Makes a mount read-only, and those below it if `recursive`.
-pub fn set_read_only(mount: BorrowedFd<'_>, recursive: bool) -> io::Result<()> {
-    restrict_mount(mount, libc::MOUNT_ATTR_RDONLY, recursive)
-}
-
-#[allow(unsafe_code)]
-fn set_mount_attributes(
-    mount: BorrowedFd<'_>,
-    recursive: bool,
-    attributes: &libc::mount_attr,
-) -> io::Result<()> {
-    let (fd, here) = (mount.as_raw_fd(), c"".as_ptr());
-    let below = if recursive { libc::AT_RECURSIVE } else { 0 };
-    let (flags, size) = (libc::AT_EMPTY_PATH | below, size_of::<libc::mount_attr>());
-    // SAFETY: the structure and the empty path outlive the call, which only reads them.
-    let done = unsafe {
-        libc::syscall(libc::SYS_mount_setattr, fd, here, flags, &raw const *attributes, size)
-    };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 /// Puts a system call filter in force for the calling process.
 #[allow(unsafe_code)]
 pub fn install_filter(program: &[seccompiler::sock_filter]) -> io::Result<()> {
@@ -381,30 +324,4 @@ pub fn forget_code() {
         // pages loses nothing: the kernel reads them again when they are used.
         unsafe { libc::madvise(start, end - start as usize, libc::MADV_DONTNEED) };
     }
-}
-
-/// Takes a fresh session keyring, so that nothing of the caller's keys is within reach. A kernel
-/// without keys has none to reach.
-#[allow(unsafe_code)]
-pub fn leave_keyring() {
-    let anonymous = std::ptr::null::<libc::c_char>();
-    // SAFETY: a null name is allowed, and asks for an anonymous keyring.
-    unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, anonymous) };
-}
-
-/// Executes an open file in the place of this process; returns only the reason why not.
-#[allow(unsafe_code)]
-pub fn execute(file: BorrowedFd<'_>, args: &[std::ffi::CString]) -> io::Error {
-    unsafe extern "C" {
-        static environ: *const *const libc::c_char;
-    }
-    let mut pointers: Vec<_> = args.iter().map(|arg| arg.as_ptr()).collect();
-    pointers.push(std::ptr::null());
-    let (fd, flags) = (file.as_raw_fd(), libc::AT_EMPTY_PATH);
-    // SAFETY: arguments and environment are arrays that end in null and outlive the call; the
-    // process has one thread, so nothing changes them meanwhile.
-    unsafe {
-        libc::syscall(libc::SYS_execveat, fd, c"".as_ptr(), pointers.as_ptr(), environ, flags);
-    }
-    io::Error::last_os_error()
 }

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::launch::{Launch, Mount, Propagation};
 use crate::record;
 use crate::sys::{self, MountChange};
+use crate::userns::Ids;
 
 /// Why something cannot be mounted.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +73,7 @@ pub struct Picked(Vec<(usize, OwnedFd)>);
 ///
 /// # Errors
 /// A source is missing, or is not what it should be.
-pub fn pick(launch: &Launch) -> Result<Picked, VolumeError> {
+pub fn pick(launch: &Launch, ids: Option<&Ids>) -> Result<Picked, VolumeError> {
     let mut picked = Vec::new();
     for (number, volume) in launch.volumes.iter().enumerate() {
         let fd = match volume {
@@ -82,6 +83,12 @@ pub fn pick(launch: &Launch) -> Result<Picked, VolumeError> {
             Mount::Volume { source, read_only, .. } => pick_volume(source, *read_only)?,
             Mount::Tmpfs { .. } | Mount::Files { .. } => continue,
         };
+        if let (Some(ids), Mount::Bind { source, .. } | Mount::Volume { source, .. }) =
+            (ids, volume)
+        {
+            let recursive = matches!(volume, Mount::Bind { .. });
+            ids.lend(fd.as_fd(), recursive).map_err(failed("map the ids of", source))?;
+        }
         picked.push((number, fd));
     }
     Ok(Picked(picked))
@@ -210,22 +217,23 @@ fn resolve(folder: &File, root: &Path, target: &Path) -> Result<PathBuf, VolumeE
 }
 
 /// Puts everything where libcontainer finds it, and returns its entries for the spec, outermost
-/// first. `owner` turns ids of the container into the host's.
+/// first.
 ///
 /// # Errors
 /// The kernel refuses, or a file cannot be read.
 pub fn stage(
     run_dir: &Path,
+    base: &Path,
     launch: &Launch,
     picked: Picked,
-    owner: impl Fn(u32, u32) -> (u32, u32),
+    ids: Option<&Ids>,
 ) -> Result<Vec<Value>, VolumeError> {
     let Picked(mut trees) = picked;
-    let place = run_dir.join(record::MOUNTS);
+    let place = base.join(record::MOUNTS);
     if !launch.volumes.is_empty() {
         make_folder(&place)?;
     }
-    let files = Files { place: run_dir.join(record::FILES), owner: &owner };
+    let files = Files { place: run_dir.join(record::FILES), ids };
     let mut entries: Vec<(usize, Value)> = Vec::new();
     for (number, volume) in launch.volumes.iter().enumerate() {
         let target = volume.target();
@@ -270,12 +278,12 @@ fn attach(tree: &OwnedFd, place: &Path) -> Result<(), VolumeError> {
 }
 
 /// Handed-over files, in memory that is this mount namespace's alone.
-struct Files<'a, O> {
+struct Files<'a> {
     place: PathBuf,
-    owner: &'a O,
+    ids: Option<&'a Ids>,
 }
 
-impl<O: Fn(u32, u32) -> (u32, u32)> Files<'_, O> {
+impl Files<'_> {
     /// Copies the files of one volume, and takes hold of the copies.
     fn copy(&self, number: usize, volume: &Mount) -> Result<OwnedFd, VolumeError> {
         let Mount::Files { files, single, mode, uid, gid, .. } = volume else {
@@ -323,7 +331,7 @@ impl<O: Fn(u32, u32) -> (u32, u32)> Files<'_, O> {
     }
 
     fn own(&self, path: &Path, uid: u32, gid: u32) -> Result<(), VolumeError> {
-        let (uid, gid) = (self.owner)(uid, gid);
+        let (uid, gid) = self.ids.map_or((uid, gid), |ids| ids.on_host(uid, gid));
         std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(failed("give away", path))
     }
 }

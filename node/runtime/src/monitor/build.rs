@@ -5,13 +5,13 @@
 //! container's first process. A hang or crash in here is the monitor's to end. It never starts the
 //! program: that is [`let_go`], which the monitor calls once limits and records are in place.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
@@ -23,6 +23,7 @@ use libcontainer::workload::{
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::cgroup::{CgroupError, Group};
 use crate::devices::Node;
@@ -33,6 +34,7 @@ use crate::pod::PodError;
 use crate::privileges::{PrivilegeError, Privileges};
 use crate::program::{self, ProgramError};
 use crate::rootfs::{self, RootfsError};
+use crate::userns::Ids;
 use crate::volumes::{self, VolumeError};
 use crate::{failure, pod, process, reaper, record, spec, sys};
 
@@ -167,11 +169,7 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     };
     sys::unshare_mounts().map_err(system("take a mount namespace"))?;
     check_joined(job.launch)?;
-    let picked = volumes::pick(job.launch)?;
-    let root = rootfs::assemble(job.run_dir, job.launch)?;
-    volumes::check_targets(&root, job.launch)?;
-    let volumes = volumes::stage(job.run_dir, job.launch, picked, |uid, gid| (uid, gid))?;
-    rootfs::hide_cgroups(job.run_dir)?;
+    let (root, volumes) = mount_all(job.run_dir, job.launch)?;
     let privileges = Privileges::of(job.launch)?;
     let config = job.run_dir.join("config.json");
     let spec = spec::spec(job.launch, &root, job.devices, volumes).to_string();
@@ -198,6 +196,24 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     let init = container.pid().ok_or(BuildError::NoProcess)?.as_raw();
     set_up_namespaces(init, job.launch)?;
     Ok(init)
+}
+
+/// Mounts what the container will consist of; returns its root, and entries for the spec.
+fn mount_all(run_dir: &Path, launch: &Launch) -> Result<(PathBuf, Vec<Value>), BuildError> {
+    let ids = launch.user_namespace.map(Ids::new).transpose();
+    let ids = ids.map_err(system("make a user namespace"))?;
+    let ids = ids.as_ref();
+    let picked = volumes::pick(launch, ids)?;
+    rootfs::detach()?;
+    rootfs::hide_cgroups(run_dir)?;
+    let base = match ids {
+        Some(_) => rootfs::make_reachable()?,
+        None => run_dir.to_owned(),
+    };
+    let root = rootfs::assemble(run_dir, &base, launch, ids)?;
+    volumes::check_targets(&root, launch)?;
+    let volumes = volumes::stage(run_dir, &base, launch, picked, ids)?;
+    Ok((root, volumes))
 }
 
 /// What is joined must be there: libcontainer would not say what is missing.
@@ -239,7 +255,12 @@ fn set_up_namespaces(init: i32, launch: &Launch) -> Result<(), BuildError> {
     if own_network {
         sys::raise_loopback().map_err(system("bring the loopback interface up"))?;
     }
-    for (name, value) in &launch.sysctls {
+    for (name, value) in in_order(&launch.sysctls) {
+        // Queues and shared memory are their namespace's root's to set, who is another.
+        if let Some(ids) = launch.user_namespace.filter(|_| !name.starts_with("net.")) {
+            let root = nix::unistd::Uid::from_raw(ids.uid_start);
+            nix::unistd::seteuid(root).map_err(system("become the container's root"))?;
+        }
         // Files of the namespaces that this process is in now.
         let file = Path::new("/proc/sys").join(name.replace('.', "/"));
         let open = File::options().write(true).open(file);
@@ -247,6 +268,13 @@ fn set_up_namespaces(init: i32, launch: &Launch) -> Result<(), BuildError> {
             .map_err(|source| BuildError::Parameter { name: name.clone(), source })?;
     }
     Ok(())
+}
+
+/// Those of the network first: there are no rights left for them after the others.
+fn in_order(sysctls: &BTreeMap<String, String>) -> Vec<(&String, &String)> {
+    let mut sysctls: Vec<_> = sysctls.iter().collect();
+    sysctls.sort_by_key(|(name, _)| !name.starts_with("net."));
+    sysctls
 }
 
 /// Starts the program of a container that is made.

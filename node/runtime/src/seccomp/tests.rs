@@ -70,3 +70,14 @@ fn a_capability_brings_the_calls_that_need_it() {
     assert_eq!(admin.get(&number("clone3")), Some(&Verdict::Allow));
     assert_eq!(admin.get(&number("reboot")), None);
 }
+
+#[test]
+fn no_file_is_taken_out_of_the_quota_that_it_counts_towards() {
+    let ioctl = rows().find(|row| row[0] == "ioctl").unwrap()[1].parse::<u32>().unwrap();
+    let verdicts = verdicts(1, &[]).unwrap();
+    let Some(Verdict::Judge(rules, otherwise)) = verdicts.get(&ioctl) else { panic!("no rules") };
+    assert_eq!(*otherwise, compile::RETURN_ALLOW);
+    for request in [0x401c_5820, 0x4008_6602, 0x4004_6602] {
+        assert!(rules.iter().any(|(is, _)| is[0].value_two == request));
+    }
+}
