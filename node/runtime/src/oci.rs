@@ -57,22 +57,23 @@ fn system<E: Into<std::io::Error>>(operation: impl Into<String>) -> impl FnOnce(
     move |source| OciError::System { operation: operation.into(), source: source.into() }
 }
 
-/// Does what the command line asks if its first word is `oci`, or the program is called
-/// `skerry-oci`. To be called before anything else in the process.
+/// Does what the command line asks if its first word is `oci`, or the program is called by the name
+/// `skerry-oci`, or `runc`, in the place of which it may stand. To be called before anything else in the process.
 pub fn dispatch(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let program = args.next()?;
-    let by_name = std::path::Path::new(&program).file_name().is_some_and(|n| n == "skerry-oci");
+    let name = std::path::Path::new(&program).file_name().unwrap_or_default();
+    let by_name = ["skerry-oci", "runc"].into_iter().find(|known| name == *known);
     let mut words: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
-    if !by_name {
+    if by_name.is_none() {
         if words.first().is_none_or(|first| first != "oci") {
             return None;
         }
         words.remove(0);
     }
-    Some(main(&words))
+    Some(main(by_name.unwrap_or("skerry oci"), &words))
 }
 
-fn main(words: &[String]) -> ExitCode {
+fn main(name: &str, words: &[String]) -> ExitCode {
     let call = match args::parse(words) {
         Ok(call) => call,
         Err(error) => {
@@ -87,7 +88,7 @@ fn main(words: &[String]) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    match run(&call, &log) {
+    match run(name, &call, &log) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             log.error(&sentence(&error));
@@ -107,13 +108,13 @@ fn sentence(error: &dyn std::error::Error) -> String {
     if before.is_empty() { errno } else { format!("{before}: {errno}") }
 }
 
-fn run(call: &Call, log: &Log) -> Result<u8> {
+fn run(name: &str, call: &Call, log: &Log) -> Result<u8> {
     if call.wants_help() {
-        print!("{}", args::help(&call.verb));
+        print!("{}", args::help(name, &call.verb));
         return Ok(0);
     }
     match call.verb.as_str() {
-        "version" => verbs::version(),
+        "version" => verbs::version(name),
         "features" => verbs::features(),
         "spec" => spec::write(call),
         _ => {

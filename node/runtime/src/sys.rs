@@ -10,11 +10,13 @@ use nix::libc;
 
 mod mounts;
 mod quotas;
+mod runtimes;
 
 pub use mounts::{MountChange, change_mount, map_mount, restrict_mount, set_read_only};
 pub use quotas::{
     ProjectQuota, enforces_project_quotas, join_project, project_quota, set_project_quota,
 };
+pub use runtimes::{execute, leave_keyring};
 
 /// Which side of a fork one is on.
 pub enum Forked {
@@ -322,30 +324,4 @@ pub fn forget_code() {
         // pages loses nothing: the kernel reads them again when they are used.
         unsafe { libc::madvise(start, end - start as usize, libc::MADV_DONTNEED) };
     }
-}
-
-/// Takes a fresh session keyring, so that nothing of the caller's keys is within reach. A kernel
-/// without keys has none to reach.
-#[allow(unsafe_code)]
-pub fn leave_keyring() {
-    let anonymous = std::ptr::null::<libc::c_char>();
-    // SAFETY: a null name is allowed, and asks for an anonymous keyring.
-    unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, anonymous) };
-}
-
-/// Executes an open file in the place of this process; returns only the reason why not.
-#[allow(unsafe_code)]
-pub fn execute(file: BorrowedFd<'_>, args: &[std::ffi::CString]) -> io::Error {
-    unsafe extern "C" {
-        static environ: *const *const libc::c_char;
-    }
-    let mut pointers: Vec<_> = args.iter().map(|arg| arg.as_ptr()).collect();
-    pointers.push(std::ptr::null());
-    let (fd, flags) = (file.as_raw_fd(), libc::AT_EMPTY_PATH);
-    // SAFETY: arguments and environment are arrays that end in null and outlive the call; the
-    // process has one thread, so nothing changes them meanwhile.
-    unsafe {
-        libc::syscall(libc::SYS_execveat, fd, c"".as_ptr(), pointers.as_ptr(), environ, flags);
-    }
-    io::Error::last_os_error()
 }

@@ -93,6 +93,7 @@ const UPDATE: &[Flag] = &[
 
 /// Each verb, what it is for, how it is called, and its options.
 const VERBS: &[(&str, &str, &str, &[Flag])] = &[
+    ("checkpoint", "not supported by this runtime", "<container-id>", &[]),
     ("create", "create a container", "<container-id>", CREATE),
     (
         "delete",
@@ -124,6 +125,7 @@ const VERBS: &[(&str, &str, &str, &[Flag])] = &[
         &[("format", "f", true)],
     ),
     ("resume", "resume all processes that have been paused", "<container-id>", &[]),
+    ("restore", "not supported by this runtime", "<container-id>", &[]),
     ("run", "create and run a container", "<container-id>", CREATE),
     (
         "spec",
@@ -292,9 +294,8 @@ impl Call {
 }
 
 /// What there is to call.
-pub fn help(verb: &str) -> String {
+pub fn help(name: &str, verb: &str) -> String {
     let mut text = String::new();
-    let name = "skerry oci";
     if let Some((verb, what, usage, flags)) = VERBS.iter().find(|(known, ..)| *known == verb) {
         text += &format!("NAME:\n   {name} {verb} - {what}\n\nUSAGE:\n");
         text += &format!("   {name} {verb} [command options] {usage}\n\nOPTIONS:\n");

@@ -90,7 +90,7 @@ impl Tree {
     /// Makes the groups that do not exist yet.
     pub fn create(&self) -> Result<()> {
         for dir in &self.dirs {
-            let below = dir.path.strip_prefix(&dir.mount).unwrap_or(Path::new(""));
+            let below = dir.path.strip_prefix(&dir.mount).unwrap_or_else(|_| Path::new(""));
             let mut here = dir.mount.clone();
             for part in below.components() {
                 if self.v2 {
@@ -331,7 +331,7 @@ impl Places {
     pub fn of(&self, controllers: &[String]) -> &Path {
         let named = self.0.iter().find(|(names, _)| names.iter().any(|n| controllers.contains(n)));
         let named = named.or_else(|| self.0.iter().find(|(names, _)| names.is_empty()));
-        named.map_or(Path::new(""), |(_, path)| path)
+        named.map_or_else(|| Path::new(""), |(_, path)| path)
     }
 }
 

@@ -349,7 +349,7 @@ pub fn for_libcontainer(value: &Value, root: &Path, cgroup: &Path, hooks: &Value
         if let Some(options) = mount["options"].as_array_mut() {
             options.retain(|option| {
                 let option = option.as_str().unwrap_or_default();
-                !NOT_FOR_LIBCONTAINER.contains(&option) && !(copied_up && option == "ro")
+                !(NOT_FOR_LIBCONTAINER.contains(&option) || copied_up && option == "ro")
             });
         }
         if mount.get("source").is_none() {

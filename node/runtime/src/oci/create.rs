@@ -78,7 +78,7 @@ pub fn run(call: &Call, log: &Log) -> Result<u8> {
     } else {
         None
     };
-    let socket = given.or(own.as_ref().map(console::Listener::path));
+    let socket = given.or_else(|| own.as_ref().map(console::Listener::path));
     let container = make(call, log, &Job { bundle, value, config, preserve, socket })?;
     let terminal = own.and_then(console::Listener::accept);
     let signals = (!detached).then(foreground::Signals::take).transpose()?;
@@ -143,7 +143,7 @@ fn begin(container: &Container, log: &Log) -> Result<()> {
 
 /// Connects to a socket whose path may be longer than an address holds.
 pub fn sys_connect(path: &Path) -> std::io::Result<std::os::unix::net::UnixStream> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
+    let folder = path.parent().unwrap_or_else(|| Path::new("/"));
     let folder = rustix::fs::open(folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let name = path.file_name().unwrap_or_default();
     let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
@@ -231,7 +231,7 @@ fn make(call: &Call, log: &Log, job: &Job<'_>) -> Result<Container> {
         log.warn(&format!("container's cgroup is not empty: {count} process(es) found"));
     }
     let mut container = Container::claim(&call.root, record)?;
-    match make_in(call, job, &mut container) {
+    match make_in(call, log, job, &mut container) {
         Ok(()) => Ok(container),
         Err(error) => {
             super::verbs::unmake(&container, log);
@@ -262,12 +262,12 @@ fn cgroup_path(config: &Config, id: &str) -> Result<PathBuf> {
     }
 }
 
-fn make_in(call: &Call, job: &Job<'_>, container: &mut Container) -> Result<()> {
+fn make_in(call: &Call, log: &Log, job: &Job<'_>, container: &mut Container) -> Result<()> {
     let tree = container.tree()?;
     tree.create()?;
     tree.restrict_devices(&job.config.resources())?;
     tree.apply(&job.config.resources())?;
-    let pid = build(call, job, container)?;
+    let pid = build(call, log, job, container)?;
     tree.take_in(pid)?;
     if let Some(score) = job.config.process.as_ref().and_then(|process| process.oom_score_adj) {
         std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
@@ -290,7 +290,7 @@ pub fn write_pid_file(call: &Call, pid: i32) -> Result<()> {
 }
 
 /// Has the builder make the container, and returns its first process.
-fn build(call: &Call, job: &Job<'_>, container: &Container) -> Result<i32> {
+fn build(call: &Call, log: &Log, job: &Job<'_>, container: &Container) -> Result<i32> {
     let fifo = container.dir.join(START);
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600))
         .map_err(system("cannot make the start pipe"))?;
@@ -307,6 +307,7 @@ fn build(call: &Call, job: &Job<'_>, container: &Container) -> Result<i32> {
         person: Person { process, filter: person::filter(seccomp)?, preserve: job.preserve },
         config: config.clone(),
         state: container.oci_state("created", 0),
+        log: log.clone(),
         keep_keyring: call.has("no-new-keyring"),
         report: report_to.as_raw_fd(),
         start: start.as_raw_fd(),
@@ -332,6 +333,7 @@ fn build(call: &Call, job: &Job<'_>, container: &Container) -> Result<i32> {
                 sys::exit_now(1);
             }
             complaints::collect_into(complain_to);
+            log.debug("nsexec container setup");
             let report = match assemble(call, job, container, init) {
                 Ok(pid) => Report::Init { pid },
                 Err(error) => Report::Failed { message: super::sentence(&*error) },

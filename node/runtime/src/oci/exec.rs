@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions, setsid, waitpid};
+use rustix::process::{DumpableBehavior, Pid, WaitOptions, set_dumpable_behavior, setsid, waitpid};
 use rustix::thread::{ThreadNameSpaceType as Kind, move_into_thread_name_spaces};
 
 use super::args::Call;
@@ -24,7 +24,7 @@ use crate::exec::terminal::{self, Terminal};
 use crate::sys::{self, Forked};
 
 /// `exec`.
-pub fn exec(call: &Call, _: &Log) -> Result<u8> {
+pub fn exec(call: &Call, log: &Log) -> Result<u8> {
     let preserve = create::prepare_process(call)?;
     let container = Container::load(&call.root, call.id()?)?;
     let config = container.config()?;
@@ -48,7 +48,8 @@ pub fn exec(call: &Call, _: &Log) -> Result<u8> {
         return refused("cannot use console socket if runc will not detach or allocate tty");
     }
     let Some(init) = container.init() else { return refused("cannot exec in a stopped container") };
-    let score = process.oom_score_adj.or(config.process.as_ref().and_then(|p| p.oom_score_adj));
+    let score =
+        process.oom_score_adj.or_else(|| config.process.as_ref().and_then(|p| p.oom_score_adj));
     let seccomp = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
     let tree = container.tree()?;
     let guest = Guest {
@@ -59,7 +60,7 @@ pub fn exec(call: &Call, _: &Log) -> Result<u8> {
         score,
     };
     let pid = container.record.init.map_or(0, |init| init.pid);
-    run(call, &guest, pid, socket)
+    run(call, log, &guest, pid, socket)
 }
 
 /// The program that is asked for: a whole description, or the container's with changes.
@@ -120,7 +121,7 @@ struct Guest<'a> {
     score: Option<i32>,
 }
 
-fn run(call: &Call, guest: &Guest<'_>, init: i32, socket: Option<&Path>) -> Result<u8> {
+fn run(call: &Call, log: &Log, guest: &Guest<'_>, init: i32, socket: Option<&Path>) -> Result<u8> {
     let detached = call.has("detach");
     let (near, far) = match (guest.person.process.terminal, socket) {
         (false, _) => (None, None),
@@ -139,10 +140,13 @@ fn run(call: &Call, guest: &Guest<'_>, init: i32, socket: Option<&Path>) -> Resu
         move_into_thread_name_spaces(guest.init, Kind::PROCESS_ID)
             .map_err(system("cannot enter the container's process namespace"))?;
     }
+    log.debug("nsexec container setup");
     let (group, joined) = fork_target(guest, init)?;
     match sys::fork(group.as_ref().map(AsFd::as_fd)).map_err(system("cannot fork"))? {
         Forked::Child => {
             drop((report, near));
+            log.debug("child process in init()");
+            log.debug("setns_init: about to exec");
             let Err(error) = guest.enter(namespaces - Kind::PROCESS_ID, !joined, far.as_ref());
             let text = super::sentence(&error);
             let _ = rustix::io::write(&report_to, text.as_bytes());
@@ -228,6 +232,10 @@ impl Guest<'_> {
             std::fs::write("/proc/self/oom_score_adj", score.to_string())
                 .map_err(system(format!("cannot set oom_score_adj to {score}")))?;
         }
+        self.confine()?;
+        // From here on it is among the container's processes, which must not look into it.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .map_err(system("cannot hide from the container"))?;
         setsid().map_err(system("cannot begin a session"))?;
         sys::leave_keyring();
         if !rest.is_empty() {
@@ -244,6 +252,20 @@ impl Guest<'_> {
                 .map_err(system("cannot open a terminal in the container"))?;
         }
         self.person.become_program(|_| Ok(()))
+    }
+}
+
+impl Guest<'_> {
+    /// Has AppArmor put the program under its profile, as libcontainer does for the first one.
+    fn confine(&self) -> Result<()> {
+        let profile = &self.person.process.apparmor_profile;
+        if profile.is_empty() {
+            return Ok(());
+        }
+        let own = Path::new("/proc/self/attr/apparmor/exec");
+        let place = if own.exists() { own } else { Path::new("/proc/self/attr/exec") };
+        std::fs::write(place, format!("exec {profile}"))
+            .map_err(system(format!("cannot apply the apparmor profile {profile}")))
     }
 }
 

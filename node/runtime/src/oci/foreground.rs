@@ -68,6 +68,6 @@ pub fn wait(pid: i32, signals: &Signals, mut terminal: Option<Terminal>) -> Resu
     let ended = ended.map_err(system("cannot collect the program"))?.map(|(_, status)| status);
     let code = ended.and_then(rustix::process::WaitStatus::exit_status);
     let signal = ended.and_then(rustix::process::WaitStatus::terminating_signal);
-    let code = code.or(signal.map(|signal| 128 + signal)).unwrap_or(255);
+    let code = code.or_else(|| signal.map(|signal| 128 + signal)).unwrap_or(255);
     Ok(u8::try_from(code & 0xff).unwrap_or(255))
 }

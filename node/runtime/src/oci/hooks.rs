@@ -5,9 +5,9 @@
 //! starts as if that were the hook ([`relayed`]): so all of them see the same state.
 
 use std::io::Write;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -106,6 +106,19 @@ impl Hooks {
     }
 }
 
+/// How a hook ended, in Go's words.
+fn how(ended: ExitStatus) -> String {
+    let name = match ended.signal() {
+        Some(nix::libc::SIGSYS) => "bad system call",
+        Some(nix::libc::SIGKILL) => "killed",
+        Some(nix::libc::SIGTERM) => "terminated",
+        Some(nix::libc::SIGSEGV) => "segmentation fault",
+        Some(number) => return format!("signal: {number}"),
+        None => return format!("exit status {}", ended.code().unwrap_or_default()),
+    };
+    format!("signal: {name}")
+}
+
 /// What a relayed stage has to do; in a user namespace it may not read the container's folder.
 #[derive(Serialize, Deserialize)]
 struct Order {
@@ -193,7 +206,9 @@ fn wait(mut child: Child, hook: &Hook) -> Result<()> {
     let ended = child.wait().map_err(system("cannot collect a hook"))?;
     match ended.success() {
         true => Ok(()),
-        false => refused(format!("{ended}, stdout/stderr: {}", output.text())),
+        false => {
+            refused(format!("error running hook: {}, stdout/stderr: {}", how(ended), output.text()))
+        }
     }
 }
 
@@ -208,7 +223,7 @@ pub fn relay(call: &Call) -> Result<u8> {
     // In the container's process namespace its first process is this one's parent.
     let parent = rustix::process::getppid().map_or(0, rustix::process::Pid::as_raw_pid);
     let pid = theirs.get("pid").and_then(Value::as_i64).filter(|pid| *pid > 0);
-    state["pid"] = json!(pid.unwrap_or(i64::from(parent)));
+    state["pid"] = json!(pid.unwrap_or_else(|| i64::from(parent)));
     let told = |error: OciError| {
         // libcontainer says no more than the exit code.
         let _ = std::fs::write(dir.join(FAILED), super::sentence(&error));

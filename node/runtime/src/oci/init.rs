@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::config::Config;
 use super::create::{Report, tell};
 use super::hooks::{self, Hooks};
+use super::log::Log;
 use super::mend;
 use super::person::{self, Person};
 use super::{Result, system};
@@ -30,6 +31,8 @@ pub struct Init {
     pub config: Config,
     /// The state that hooks are given.
     pub state: Value,
+    /// Where it tells what it is about, in the words that runc's suite looks for.
+    pub log: Log,
     /// Whether it shares the caller's keys.
     pub keep_keyring: bool,
     /// To whoever makes the container.
@@ -40,6 +43,7 @@ pub struct Init {
 
 impl Init {
     fn prepare(&self) -> Result<()> {
+        self.log.debug("child process in init()");
         if !self.keep_keyring {
             sys::leave_keyring();
         }
@@ -54,6 +58,7 @@ impl Init {
         if process.args.first().is_some_and(|name| name.starts_with('/') || !name.contains('/')) {
             person::find(&process.args, &env)?;
         }
+        self.log.debug("init: closing the pipe to signal completion");
         Ok(())
     }
 

@@ -104,11 +104,11 @@ fn mapped_root(init: i32, file: &str) -> Result<u32> {
     let map = std::fs::read_to_string(format!("/proc/{init}/{file}"));
     let map = map.map_err(system("cannot read the user namespace's map"))?;
     let rows = map.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
-    let found = rows.filter_map(|row| match row.as_slice() {
+    let mut found = rows.filter_map(|row| match row.as_slice() {
         ["0", host, _] => host.parse().ok(),
         _ => None,
     });
-    let found = found.last();
+    let found = found.next_back();
     found.map_or_else(|| refused("the user namespace has no root user"), Ok)
 }
 

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::rc::Rc;
 
 use serde_json::json;
 
@@ -11,8 +12,9 @@ use super::args::Call;
 use super::{Result, refused, system, time};
 
 /// Where messages go.
+#[derive(Clone)]
 pub struct Log {
-    file: Option<RefCell<File>>,
+    file: Option<Rc<RefCell<File>>>,
     json: bool,
     debug: bool,
 }
@@ -30,7 +32,7 @@ impl Log {
             let open = OpenOptions::new().create(true).append(true).open(path);
             open.map_err(system(format!("cannot open the log {path}")))
         });
-        let file = file.transpose()?.map(RefCell::new);
+        let file = file.transpose()?.map(RefCell::new).map(Rc::new);
         Ok(Self { file, json, debug: call.has_global("debug") })
     }
 

@@ -19,8 +19,9 @@ use crate::sys;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `--version`.
-pub fn version() -> Result<u8> {
-    println!("skerry-oci version {}\nspec: {}", env!("CARGO_PKG_VERSION"), oci_version());
+pub fn version(name: &str) -> Result<u8> {
+    println!("{name} version {}", env!("CARGO_PKG_VERSION"));
+    println!("commit: skerry {}\nspec: {}", env!("CARGO_PKG_VERSION"), oci_version());
     Ok(0)
 }
 

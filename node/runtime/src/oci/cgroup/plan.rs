@@ -87,7 +87,9 @@ fn is_in_force(wanted: &str, found: &str) -> bool {
         (Ok(-1), _) => true,
         (Ok(wanted), Ok(found)) => {
             let page = i64::try_from(rustix::param::page_size()).unwrap_or(65536);
-            (found <= wanted && wanted - found < page) || wanted >= found && found > i64::MAX / 2
+            // What is beyond all counting may be rounded down by more.
+            let grain = if found > i64::MAX / 2 { i64::MAX / 2 } else { page };
+            found <= wanted && wanted - found < grain
         }
         _ => wanted == found,
     }
@@ -135,7 +137,7 @@ fn memory1(plan: &mut Plan, tree: &Tree, memory: &Memory) {
     // Without a limit there is none with swap either.
     let swap = memory.swap.filter(|swap| *swap != 0);
     let has_swap = tree.dir_of("memory").is_some_and(|dir| dir.join(WITH_SWAP).exists());
-    let swap = swap.or((limit == Some(-1) && has_swap).then_some(-1));
+    let swap = swap.or_else(|| (limit == Some(-1) && has_swap).then_some(-1));
     // The limit with swap may at no time be the lower one.
     let now = tree.dir_of("memory").and_then(|dir| number(&dir.join(WITH_SWAP)));
     let swap_first = match (limit, swap, now) {

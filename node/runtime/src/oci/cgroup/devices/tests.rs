@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 use super::*;
 
 fn rule(
@@ -72,4 +72,26 @@ fn everything_is_everything() {
     assert!(allows(&rules, BLOCK, 6, 8, 0) && allows(&rules, CHARACTER, 2, 1, 1));
     assert_eq!(text(&rules[0]), "a");
     assert_eq!(text(&rule(true, "c", Some(5), None, "r")), "c 5:* r");
+}
+
+#[test]
+fn the_kernel_takes_the_program() {
+    assert!(rustix::process::geteuid().is_root(), "this test loads a program: run as root");
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let mut rows = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let mount = rows.find(|row| row.get(2) == Some(&"cgroup2")).map(|row| row[1].to_owned());
+    let mount = mount.expect("no version 2 hierarchy: mount cgroup2 beside the others");
+    let group = Path::new(&mount).join(format!("skerry-oci-devices-{}", std::process::id()));
+    std::fs::create_dir(&group).unwrap();
+    let rules = [
+        rule(false, "a", None, None, "rwm"),
+        rule(true, "b", Some(8), None, "rw"),
+        rule(false, "c", Some(1), Some(11), "w"),
+        rule(true, "c", None, Some(3), "m"),
+    ];
+    let taken = attach(&group, &rules);
+    std::fs::remove_dir(&group).unwrap();
+    taken.unwrap();
+    let everything = program(&[rule(true, "a", None, None, "rwm")]).unwrap();
+    sys::load_device_filter(&everything).unwrap();
 }
