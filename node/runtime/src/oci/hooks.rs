@@ -2,7 +2,7 @@
 //!
 //! Each gets the container's state on its standard input, and no longer than its time. Hooks of the
 //! stages that libcontainer reaches in the middle of its work run in `skerry oci hook`, which it
-//! starts as if that were the hook ([`relayed`]): so all of them see the same state.
+//! starts as if that were the hook ([`Hooks::relayed`]): so all of them see the same state.
 
 use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};

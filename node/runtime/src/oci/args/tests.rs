@@ -1,3 +1,4 @@
+//! How command lines are read.
 #![allow(clippy::unwrap_used)]
 use super::*;
 

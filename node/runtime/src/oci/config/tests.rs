@@ -1,3 +1,4 @@
+//! What is read of a configuration, and what libcontainer gets to see of it.
 #![allow(clippy::unwrap_used)]
 use serde_json::json;
 

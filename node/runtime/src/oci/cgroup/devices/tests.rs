@@ -1,3 +1,4 @@
+//! The program of the rules, run as the kernel would, and given to the kernel itself.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 use super::*;
 
