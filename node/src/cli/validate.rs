@@ -11,13 +11,13 @@ use super::{Format, Place, apply, block_on, output};
 /// Checks files of agents without a node; exit code 0 if they can be followed, 1 if not
 #[derive(Debug, Clone, Args)]
 pub struct ValidateArgs {
-    /// The file, in YAML or JSON; - is standard input; may be given several times
+    /// The file; - is standard input; may be given several times
     #[arg(short, long = "filename", required = true, value_name = "FILE")]
     files: Vec<String>,
     /// What a node gives and allows, as 'skerry profile' prints it
     #[arg(long, value_name = "FILE")]
     profile: Option<String>,
-    /// Also check whether the node of this machine has room for the agents, beside nothing else
+    /// Also check whether the node of this machine has room
     #[arg(long, conflicts_with = "profile")]
     node: bool,
     /// How to print what is wrong
