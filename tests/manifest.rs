@@ -78,7 +78,7 @@ fn what_is_signed_needs_digests_and_all_its_configs() {
         (scratch.file("a.yaml", &agent), scratch.file("c.yaml", "configs: {c: {k: v}}\n"));
     let told = validate("SKERRY_FLEET_BIN", &[&agents], &[]).refused();
     assert!(
-        told.stdout.contains("a.yaml:4:12: agents[0].env.A: the config 'c' is not in these files"),
+        told.stdout.contains("a.yaml:4:9: agents[0].env.A: the config 'c' is not in these files"),
         "{told}"
     );
     let told = validate("SKERRY_FLEET_BIN", &[&agents, &configs], &[]).ok();

@@ -17,7 +17,7 @@ pub struct ValidateArgs {
     /// What a node gives and allows, as 'skerry profile' prints it
     #[arg(long, value_name = "FILE")]
     profile: Option<String>,
-    /// Also check whether the node of this machine has room
+    /// Check against what this machine's node gives; what runs is not counted
     #[arg(long, conflicts_with = "profile")]
     node: bool,
     /// How to print what is wrong

@@ -31,6 +31,7 @@ impl fmt::Display for Report {
             writeln!(f, "note: {note}")?;
         }
         match (self.valid, self.agents) {
+            (false, _) if self.problems.len() == 1 => writeln!(f, "1 problem"),
             (false, _) => writeln!(f, "{} problems", self.problems.len()),
             (true, 1) => writeln!(f, "1 agent is well-formed"),
             (true, count) => writeln!(f, "{count} agents are well-formed"),

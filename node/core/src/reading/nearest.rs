@@ -14,26 +14,30 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
-/// How many characters must be put in, taken out or replaced to turn one word into the other.
+/// How many characters must be put in, taken out, replaced, or swapped with the next to turn one word
+/// into the other.
 fn distance(from: &str, to: &str) -> usize {
     if from.len() > LENGTH_MAX || to.len() > LENGTH_MAX {
         return usize::MAX;
     }
-    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    let to: Vec<char> = to.chars().collect();
+    let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or_default();
+    let (mut before, mut above): (Vec<usize>, Vec<usize>) = (Vec::new(), (0..=to.len()).collect());
+    let mut last = None;
     for (index, a) in from.chars().enumerate() {
-        let mut diagonal = index;
-        let mut left = index + 1;
-        if let Some(first) = row.first_mut() {
-            *first = left;
+        let mut row = vec![index + 1];
+        for (at, b) in to.iter().enumerate() {
+            let replaced = cell(&above, at) + usize::from(a != *b);
+            let mut steps = replaced.min(cell(&above, at + 1) + 1).min(cell(&row, at) + 1);
+            let left = at.checked_sub(1).and_then(|left| to.get(left));
+            if last == Some(*b) && left == Some(&a) {
+                steps = steps.min(cell(&before, at - 1) + 1);
+            }
+            row.push(steps);
         }
-        for (cell, b) in row.iter_mut().skip(1).zip(to.chars()) {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = *cell;
-            *cell = replaced.min(diagonal + 1).min(left + 1);
-            left = *cell;
-        }
+        (before, above, last) = (above, row, Some(a));
     }
-    row.last().copied().unwrap_or_default()
+    cell(&above, to.len())
 }
 
 #[cfg(test)]
@@ -52,9 +56,15 @@ mod tests {
 
     #[test]
     fn the_distance_counts_edits() {
-        for (a, b, steps) in
-            [("", "", 0), ("abc", "abc", 0), ("abc", "ac", 1), ("kitten", "sitting", 3)]
-        {
+        for (a, b, steps) in [
+            ("", "", 0),
+            ("abc", "abc", 0),
+            ("abc", "ac", 1),
+            ("kitten", "sitting", 3),
+            ("tires", "tiers", 1),
+            ("ab", "ba", 1),
+            ("", "ab", 2),
+        ] {
             assert_eq!(distance(a, b), steps, "{a} {b}");
             assert_eq!(distance(b, a), steps, "{b} {a}");
         }
