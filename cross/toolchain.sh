@@ -7,7 +7,9 @@
 # rustc-web, cargo-web and rust-web-src, a newer compiler with its sources but without prebuilt musl targets.
 # Compiler for C, linker and libc are zig's in both cases, at a fixed version from PyPI.
 
-ZIG_VERSION=0.17.1
+# Of zig's versions the last with musl's own malloc: from 0.16 on it has one of zig's, whose calloc writes to all that it
+# hands out, and an idle node holds 28 MiB instead of a few.
+ZIG_VERSION=0.15.2
 ZIGBUILD_VERSION=0.24.0
 # Where tools and patched sources are kept; cross/reproduce shares one place between two trees.
 TOOLS="${SKERRY_TOOLS:-${CARGO_TARGET_DIR:-$ROOT/target}/cross}"
@@ -57,12 +59,32 @@ find_toolchain() {
         say "toolchain for $target: $(rustc --version)${STD_SOURCE:+, std from source}"
         return
     fi
-    need_packages /usr/share/doc/rustc-web/copyright=rustc-web /usr/share/doc/cargo-web/copyright=cargo-web \
-        /usr/share/doc/rust-web-src/copyright=rust-web-src
+    need_debian_rust
     CARGO_COMMAND=(env RUSTC_BOOTSTRAP=1 CARGO=/usr/bin/cargo RUSTC=/usr/bin/rustc cargo-zigbuild)
     CARGO_OPTIONS=("${BUILD_STD[@]}")
     STD_SOURCE="$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust"
     say "toolchain for $target: Debian's $(/usr/bin/rustc --version), std from source"
+}
+
+# Debian's compiler, new enough: it came with a security update, of which old package lists know nothing.
+need_debian_rust() {
+    local wanted
+    wanted="$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml")"
+    need_packages /usr/share/doc/rustc-web/copyright=rustc-web /usr/share/doc/cargo-web/copyright=cargo-web \
+        /usr/share/doc/rust-web-src/copyright=rust-web-src
+    ! at_least "$wanted" || return 0
+    say "Debian's rustc is older than $wanted: looking for a newer one"
+    apt-get update -qq >&2
+    apt_install rustc-web cargo-web rust-web-src >&2
+    at_least "$wanted" || die "Debian's $(/usr/bin/rustc --version) is older than $wanted.
+  cause: no source of apt has a newer rustc-web (bookworm-security has one)
+  next:  rustup target add the target's name, or look at /etc/apt/sources.list"
+}
+
+at_least() {
+    local found
+    found="$(/usr/bin/rustc --version | cut -d' ' -f2)"
+    [ "$(printf '%s\n' "$1" "$found" | sort -V | head -n 1)" = "$1" ]
 }
 
 # Whether the cargo on PATH has a prebuilt std for the target.

@@ -23,3 +23,23 @@ mod order;
 mod output;
 #[path = "agents/refusals.rs"]
 mod refusals;
+#[path = "agents/admission.rs"]
+mod admission;
+#[path = "agents/down.rs"]
+mod down;
+#[path = "agents/environment.rs"]
+mod environment;
+#[path = "agents/files.rs"]
+mod files;
+#[path = "agents/jobs.rs"]
+mod jobs;
+#[path = "agents/lifetime.rs"]
+mod lifetime;
+#[path = "agents/pods.rs"]
+mod pods;
+#[path = "agents/probes.rs"]
+mod probes;
+#[path = "agents/security.rs"]
+mod security;
+#[path = "agents/logging.rs"]
+mod logging;

@@ -136,6 +136,19 @@ fn a_cold_boot_without_a_broker_starts_the_last_document() {
 }
 
 #[test]
+fn a_node_that_lost_its_state_gets_its_document_again_from_a_broker_that_knows_it() {
+    let site = Site::new();
+    let mut node = site.node(BOX);
+    let _ = site.fleet.roll_out(BOX, &[]);
+    assert_eq!(version(&node), 1);
+    assert!(node.stop().success(), "it ends in an orderly way: the broker keeps its session");
+
+    fs::remove_dir_all(node.folder().join("state")).expect("a disk flashed anew");
+    node.restart();
+    node.until("document 1 is in force again", PATIENCE, |node| (version(node) == 1).then_some(()));
+}
+
+#[test]
 fn a_broker_that_forgot_everything_hears_all_of_it_again() {
     let mut site = Site::new();
     let node = site.node(BOX);

@@ -22,8 +22,12 @@ use skerry_tests::{Fleet, Machine, Mosquitto, Scratch, Signer, until};
 mod clock;
 #[path = "devices/full.rs"]
 mod full;
+#[path = "devices/image.rs"]
+mod image;
 #[path = "devices/limits.rs"]
 mod limits;
+#[path = "devices/memory.rs"]
+mod memory;
 #[path = "devices/offline.rs"]
 mod offline;
 #[path = "devices/skeleton.rs"]

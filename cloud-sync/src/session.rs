@@ -169,6 +169,7 @@ enum Command {
         message: Outgoing,
         reply: Option<oneshot::Sender<Result<Receipt, SendError>>>,
     },
+    AskAgain,
     Close {
         farewell: Option<Bytes>,
         done: oneshot::Sender<()>,
@@ -204,10 +205,17 @@ impl Link {
     /// When it is too large, when the session is busy, or when it has ended.
     pub fn offer(&self, message: Outgoing) -> Result<(), SendError> {
         let command = self.command(message, None)?;
-        self.commands.try_send(command).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => SendError::Busy,
-            mpsc::error::TrySendError::Closed(_) => SendError::Stopped,
-        })
+        self.commands.try_send(command).map_err(|error| not_taken(&error))
+    }
+
+    /// Has the broker send once more what it keeps for this node, now or as soon as there is a
+    /// connection. By itself it does so for a new subscription alone: a node that has lost its state,
+    /// and whose session the broker still has, would wait for the next document.
+    ///
+    /// # Errors
+    /// When the session is busy, or has ended.
+    pub fn ask_again(&self) -> Result<(), SendError> {
+        self.commands.try_send(Command::AskAgain).map_err(|error| not_taken(&error))
     }
 
     /// Ends the session: publishes `farewell` under `status` if there is a connection, waits a little
@@ -248,10 +256,18 @@ impl Link {
     }
 }
 
+fn not_taken(error: &mpsc::error::TrySendError<Command>) -> SendError {
+    match error {
+        mpsc::error::TrySendError::Full(_) => SendError::Busy,
+        mpsc::error::TrySendError::Closed(_) => SendError::Stopped,
+    }
+}
+
 impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Send { topic, .. } => write!(f, "Send({topic})"),
+            Self::AskAgain => f.write_str("AskAgain"),
             Self::Close { .. } => f.write_str("Close"),
         }
     }

@@ -7,23 +7,28 @@
 mod apply;
 mod changes;
 mod check;
+mod config;
+mod down;
 mod exec;
 mod failure;
 mod image;
 mod inspect;
+mod jobs;
 mod logs;
-mod manifest;
-mod nearest;
 mod node_args;
 mod output;
 mod pack;
 mod ps;
 mod run;
 mod run_spec;
+mod secret;
 mod stats;
 mod status;
 mod table;
 mod units;
+mod validate;
+mod values;
+mod volume;
 mod wait;
 
 use std::path::PathBuf;
@@ -101,6 +106,8 @@ enum Verb {
     Run(Box<run_spec::RunArgs>),
     /// Create or change agents as a YAML or JSON file says
     Apply(apply::ApplyArgs),
+    /// Check files of agents without a node
+    Validate(validate::ValidateArgs),
     /// List agents
     Ps(ps::PsArgs),
     /// Show what an agent has printed
@@ -119,11 +126,28 @@ enum Verb {
     Inspect(changes::Names),
     /// Show what agents use
     Stats(stats::StatsArgs),
+    /// List jobs and their runs; `start JOB` runs one now
+    Jobs(jobs::JobsArgs),
+    /// Stop everything, in order
+    Down(down::DownArgs),
+    /// Run again what `down` has stopped
+    Up,
+    /// Set, list and remove secrets
+    #[command(subcommand, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+    Secret(secret::SecretVerb),
+    /// Set, list, show and remove configs
+    #[command(subcommand, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+    Config(config::ConfigVerb),
+    /// List and remove volumes
+    #[command(subcommand, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+    Volume(volume::VolumeVerb),
     /// Import, list, pack and remove images
     #[command(subcommand, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
     Image(image::ImageVerb),
     /// Show the node itself
     Status(status::StatusArgs),
+    /// Show what the node gives to agents, as JSON for `validate --profile`
+    Profile,
     /// Check whether this machine can run Skerry
     Check(check::CheckArgs),
     /// Run the node
@@ -161,6 +185,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         // It forks, so it must come before anything that starts threads.
         Verb::Check(args) => check::check(&place, args),
         Verb::Version(args) => status::version(&args),
+        Verb::Validate(args) => validate::validate(&args),
         verb => block_on(ask(&place, verb))?,
     }
 }
@@ -180,9 +205,22 @@ async fn ask(place: &Place, verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Inspect(args) => inspect::inspect(&client, &args).await,
         Verb::Stats(args) => stats::stats(&client, &args).await,
         Verb::Status(args) => status::status(&client, &args).await,
-        Verb::Node(_) | Verb::Exec(_) | Verb::Image(_) | Verb::Check(_) | Verb::Version(_) => {
+        Verb::Jobs(args) => jobs::jobs(&client, &args).await,
+        Verb::Down(args) => down::down(&client, &args).await,
+        Verb::Up => down::up(&client).await,
+        Verb::Secret(verb) => secret::secret(&client, verb).await,
+        Verb::Config(verb) => config::config(&client, verb).await,
+        Verb::Volume(verb) => volume::volume(&client, verb).await,
+        Verb::Profile => {
+            output::json(&client.profile().await?)?;
             Ok(ExitCode::SUCCESS)
         }
+        Verb::Node(_)
+        | Verb::Exec(_)
+        | Verb::Image(_)
+        | Verb::Check(_)
+        | Verb::Version(_)
+        | Verb::Validate(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

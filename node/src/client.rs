@@ -3,6 +3,8 @@
 //! The words are those of `api.rs`. It decides nothing, and prints nothing; the verbs in `cli/` do.
 //! Answers are bounded in size and time, so that a node that hangs does not hang its caller.
 
+mod kept;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,10 +15,13 @@ use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use skerry_core::admit::Profile;
 use skerry_core::ids::AgentName;
 use tokio::net::UnixStream;
 
-use crate::api::{AgentDetail, AgentList, ApiError, Applied, Apply, NodeStatus, StatsList};
+use crate::api::{
+    AgentDetail, AgentList, ApiError, Applied, Apply, Done, Down, JobList, NodeStatus, StatsList,
+};
 
 /// The largest answer that is read at once; logs are streamed and have no such bound.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
@@ -181,6 +186,38 @@ impl Client {
     /// No answer, or a refusal.
     pub async fn status(&self) -> Result<NodeStatus, ClientError> {
         self.get("/v1/status").await
+    }
+
+    /// What the node gives and allows.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub async fn profile(&self) -> Result<Profile, ClientError> {
+        self.get("/v1/profile").await
+    }
+
+    /// Every job with its runs.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub async fn jobs(&self) -> Result<JobList, ClientError> {
+        self.get("/v1/jobs").await
+    }
+
+    /// Stops everything; answers when it is done, or after 30 seconds.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub async fn down(&self) -> Result<Down, ClientError> {
+        self.ask(Method::POST, "/v1/down", Bytes::new()).await
+    }
+
+    /// Runs again what must be.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub async fn up(&self) -> Result<Done, ClientError> {
+        self.ask(Method::POST, "/v1/up", Bytes::new()).await
     }
 
     /// An agent's log, piece by piece as it comes.

@@ -4,24 +4,36 @@
 //! `agent.json` beside the runtime's own records, so that a new node process knows what it adopts.
 //! The [`crate::reconciler`] calls it.
 
-use std::collections::BTreeMap;
-use std::fs;
+mod environment;
+pub mod history;
+mod launch;
+mod mounts;
+mod pods;
+mod ranges;
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use skerry_core::agent::{AgentSpec, EnvValue, Limits};
+use skerry_core::agent::AgentSpec;
 use skerry_core::desired::{DesiredAgent, plain_instance};
 use skerry_core::ids::{AgentName, Digest};
 use skerry_core::observed::{Exit, ObservedAgent, Phase};
 use skerry_core::time::Tick;
-use skerry_core::units::{Cpu, Memory};
-use skerry_images::ImageConfig;
-use skerry_runtime::launch::{FORMAT, Launch, LogPolicy, Stop, User};
+use skerry_runtime::launch::LaunchError;
+use skerry_runtime::spawn::SpawnError;
 use skerry_runtime::{MonitorHandle, Observation, State};
+use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::secrets::Secrets;
+use crate::volumes::Volumes;
+
+pub use launch::{limits_in_force, shortfalls};
 
 const AGENT: &str = "agent.json";
 const AGENT_MAX: u64 = 1 << 20;
@@ -31,9 +43,6 @@ const AGENT_FORMAT: u32 = 2;
 const OLD_GENERATIONS: u64 = 64;
 /// The clock ticks in which the kernel gives the start of a process.
 const TICKS_PER_SECOND: u64 = 100;
-/// Where programs are looked for when an image sets no PATH, as in Docker.
-const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /// Why something could not be done with an agent's container.
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerError {
@@ -50,18 +59,41 @@ pub enum ContainerError {
     /// The image says no program and the spec neither.
     #[error("the image has no entrypoint and no command; set command in the spec")]
     NoProgram,
-    /// The image's user is a name, which only its own files could resolve.
-    #[error("the image's user '{0}' is not numeric; only numeric users are supported")]
-    User(String),
+    /// A field of the spec cannot be followed here.
+    #[error("{field}: {why}")]
+    Field {
+        /// Its path within the agent.
+        field: String,
+        /// The cause, and the next step.
+        why: String,
+    },
     /// The monitor was not started.
     #[error(transparent)]
-    Spawn(#[from] skerry_runtime::spawn::SpawnError),
+    Spawn(SpawnError),
     /// The runtime refused.
     #[error(transparent)]
     Control(#[from] skerry_runtime::control::ControlError),
     /// Something was left behind.
     #[error("cannot clean up completely: {0}")]
     Clean(String),
+}
+
+impl ContainerError {
+    fn field(field: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Field { field: field.into(), why: why.into() }
+    }
+}
+
+impl From<SpawnError> for ContainerError {
+    /// What the runtime refuses is told by the spec's own field.
+    fn from(error: SpawnError) -> Self {
+        match error {
+            SpawnError::Launch(LaunchError::Field { field, why, .. }) => {
+                Self::field(launch::path_of(field), why)
+            }
+            error => Self::Spawn(error),
+        }
+    }
 }
 
 /// What is written beside the runtime's records.
@@ -85,6 +117,8 @@ pub struct Found {
     pub seen: ObservedAgent,
     /// The container, while it runs.
     pub state: Option<State>,
+    /// It was asked to end before it did.
+    pub stop_requested: bool,
 }
 
 impl Found {
@@ -94,16 +128,21 @@ impl Found {
         Self {
             seen: ObservedAgent { instance, spec, phase: Phase::Failed { message } },
             state: None,
+            stop_requested: false,
         }
     }
 }
 
 /// Where containers are, and how they are made.
 pub struct Containers {
+    node: String,
     agents: PathBuf,
-    logs: PathBuf,
+    pods: PathBuf,
+    state_dir: PathBuf,
     cgroup: PathBuf,
-    log: crate::config::Log,
+    log: watch::Sender<crate::config::Log>,
+    secrets: Secrets,
+    volumes: Volumes,
 }
 
 impl Containers {
@@ -115,11 +154,25 @@ impl Containers {
         let agents = config.run_dir.join("agents");
         fs::create_dir_all(&agents).map_err(io("create", &agents))?;
         Ok(Self {
+            node: config.node.clone(),
             agents,
-            logs: config.state_dir.join("logs"),
+            pods: config.run_dir.join("pods"),
+            state_dir: config.state_dir.clone(),
             cgroup: config.cgroup.join("agents"),
-            log: config.log.clone(),
+            log: watch::Sender::new(config.log.clone()),
+            secrets: Secrets::below(&config.state_dir),
+            volumes: Volumes::below(&config.state_dir),
         })
+    }
+
+    /// The secrets that agents are given.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// The volumes that agents share.
+    pub fn volumes(&self) -> &Volumes {
+        &self.volumes
     }
 
     /// The run folder of an agent.
@@ -129,13 +182,61 @@ impl Containers {
 
     /// The folder of an agent's output.
     pub fn log_dir(&self, name: &AgentName) -> PathBuf {
-        self.logs.join(name.as_str())
+        self.state_dir.join("logs").join(name.as_str())
     }
 
     /// The names of all agents that left any trace.
     pub fn names(&self) -> Vec<AgentName> {
         let entries = fs::read_dir(&self.agents).into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    }
+
+    /// Changes how much of agents' output is kept, from their next start on.
+    pub fn set_log(&self, log: crate::config::Log) {
+        self.log.send_replace(log);
+    }
+
+    /// Looks whether a running agent is in its control group, and puts it back if it can be.
+    ///
+    /// # Errors
+    /// It cannot be told, or the kernel refuses.
+    pub fn contain(&self, name: &AgentName) -> Result<skerry_runtime::Contained, ContainerError> {
+        Ok(skerry_runtime::contain(&self.run_dir(name))?)
+    }
+
+    /// Kills an agent by its first process, wherever its control group is.
+    ///
+    /// # Errors
+    /// It does not run, or the kernel refuses.
+    pub fn kill_first(&self, name: &AgentName) -> Result<(), ContainerError> {
+        const SIGKILL: i32 = 9;
+        Ok(skerry_runtime::signal(&self.run_dir(name), SIGKILL)?)
+    }
+
+    /// Where all of this is, for [`crate::sweep`].
+    pub fn base(&self) -> (PathBuf, PathBuf, PathBuf) {
+        (self.agents.clone(), self.agents.with_file_name("pods"), self.cgroup.clone())
+    }
+
+    /// The names of run folders that say whose they are. A record that cannot be read at this moment
+    /// counts as one that says so: what is not known is left alone.
+    ///
+    /// # Errors
+    /// The folder of run folders cannot be read: nothing is known.
+    pub fn owned(&self) -> std::io::Result<BTreeSet<String>> {
+        let mut owned = BTreeSet::new();
+        for entry in fs::read_dir(&self.agents)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let says = match fs::metadata(entry.path().join(AGENT)) {
+                Ok(_) => read_agent(&entry.path()).is_some() || !is_readable(&entry.path()),
+                Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+            };
+            if says && name.parse::<AgentName>().is_ok() {
+                owned.insert(name);
+            }
+        }
+        Ok(owned)
     }
 
     /// Looks at one agent.
@@ -145,6 +246,7 @@ impl Containers {
             return None;
         }
         let file = read_agent(&run_dir)?;
+        let mut stop_requested = false;
         let (phase, state) = match skerry_runtime::observe(&run_dir) {
             Ok(Observation::Absent) => {
                 let message = "it was never launched".to_owned();
@@ -152,7 +254,10 @@ impl Containers {
             }
             Ok(Observation::Starting { .. }) => (Phase::Starting, None),
             Ok(Observation::Running(state)) => (running(&state), Some(state)),
-            Ok(Observation::Exited(exit)) => (Phase::Exited(exited(&exit)), None),
+            Ok(Observation::Exited(exit)) => {
+                stop_requested = exit.stop_requested;
+                (Phase::Exited(exited(&exit)), None)
+            }
             Ok(Observation::Failed(failure)) => {
                 let message = format!("cannot start: {}: {}", failure.operation, failure.message);
                 (Phase::Failed { message }, None)
@@ -163,7 +268,7 @@ impl Containers {
             Err(error) => (Phase::Failed { message: error.to_string() }, None),
         };
         let seen = ObservedAgent { instance: file.instance, spec: Arc::new(file.spec), phase };
-        Some(Found { seen, state })
+        Some(Found { seen, state, stop_requested })
     }
 
     /// Starts an agent. What becomes of it is seen by [`Self::look`].
@@ -176,8 +281,20 @@ impl Containers {
         image: &skerry_images::Image,
     ) -> Result<MonitorHandle, ContainerError> {
         let run_dir = self.run_dir(&wanted.spec.name);
-        let launch = self.launch(wanted, image)?;
-        fs::create_dir_all(&run_dir).map_err(io("create", &run_dir))?;
+        // For this user alone: what it holds is the agent's own business.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&run_dir);
+        made.map_err(io("create", &run_dir))?;
+        let launch = match self.launch(wanted, image, &run_dir) {
+            Ok(launch) => launch,
+            Err(error) => {
+                // Without a record in it, it would be taken for an agent.
+                let _ = fs::remove_dir_all(&run_dir);
+                if let Some(pod) = &wanted.spec.pod {
+                    self.leave_pod(pod)?;
+                }
+                return Err(error);
+            }
+        };
         write_agent(&run_dir, wanted)?;
         Ok(skerry_runtime::spawn(Path::new("/proc/self/exe"), &run_dir, &launch)?)
     }
@@ -189,16 +306,16 @@ impl Containers {
     /// The kernel refuses a limit; the record then stays as it was.
     pub fn adjust(&self, wanted: &DesiredAgent) -> Result<(), ContainerError> {
         let run_dir = self.run_dir(&wanted.spec.name);
-        skerry_runtime::set_limits(&run_dir, &runtime_limits(&wanted.spec))?;
+        skerry_runtime::set_limits(&run_dir, &launch::limits(&wanted.spec))?;
         write_agent(&run_dir, wanted)
     }
 
-    /// Asks an agent's program to end.
+    /// Asks an agent's program to end, by what was agreed on when it was started.
     ///
     /// # Errors
     /// It does not run, or the kernel refuses.
     pub fn terminate(&self, name: &AgentName) -> Result<(), ContainerError> {
-        Ok(skerry_runtime::signal(&self.run_dir(name), Stop::default().signal)?)
+        Ok(skerry_runtime::stop(&self.run_dir(name))?)
     }
 
     /// Kills every process of an agent.
@@ -215,21 +332,25 @@ impl Containers {
     /// Something was left behind.
     pub fn clean(&self, name: &AgentName) -> Result<(), ContainerError> {
         let run_dir = self.run_dir(name);
+        let pod = self.pod_of(&run_dir);
         let errors = skerry_runtime::clean(&run_dir);
         if run_dir.exists() && errors.is_empty() {
             fs::remove_dir_all(&run_dir).map_err(io("remove", &run_dir))?;
         }
-        match errors.first() {
-            None => Ok(()),
-            Some(first) => Err(ContainerError::Clean(first.to_string())),
+        match (errors.first(), pod) {
+            (Some(first), _) => Err(ContainerError::Clean(first.to_string())),
+            (None, Some(pod)) => self.leave_pod(&pod),
+            (None, None) => Ok(()),
         }
     }
 
-    /// Removes the output of an agent that nobody wants any more.
+    /// Removes the output of an agent that nobody wants any more, and what it was given for good.
     ///
     /// # Errors
     /// The file system refused.
     pub fn forget(&self, name: &AgentName) -> Result<(), ContainerError> {
+        let state_dir = &self.state_dir;
+        ranges::forget(state_dir, name).map_err(io("give back user ids to", state_dir))?;
         let folder = self.log_dir(name);
         match fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -250,56 +371,6 @@ impl Containers {
             }
         }
     }
-
-    fn launch(
-        &self,
-        wanted: &DesiredAgent,
-        image: &skerry_images::Image,
-    ) -> Result<Launch, ContainerError> {
-        let (spec, name) = (&wanted.spec, wanted.spec.name.as_str());
-        let workdir = spec.workdir.clone().or_else(|| image.config.working_dir.clone());
-        Ok(Launch {
-            format: FORMAT,
-            agent: name.to_owned(),
-            instance: wanted.instance.to_string(),
-            lowers: image.layers.clone(),
-            args: program(spec, &image.config)?,
-            env: environment(spec, &image.config),
-            cwd: workdir.map_or_else(|| PathBuf::from("/"), PathBuf::from),
-            user: user(image.config.user.as_deref())?,
-            hostname: name.to_owned(),
-            limits: runtime_limits(spec),
-            cgroup: self.cgroup.join(name),
-            log: LogPolicy {
-                dir: self.log_dir(&spec.name),
-                max_bytes: self.log.max_size.0,
-                files: self.log.files,
-            },
-            stop: Stop { grace_ms: spec.stop.grace.millis, ..Stop::default() },
-            capabilities: Vec::new(),
-            read_only_root: true,
-            seccomp: skerry_runtime::Seccomp::Default,
-        })
-    }
-}
-
-/// The limits that the kernel was found to enforce.
-pub fn limits_in_force(state: &State) -> Limits {
-    Limits {
-        memory: state.limits.memory_bytes.map(Memory),
-        cpu: state.limits.cpu_millis.map(|millis| Cpu { millis }),
-        pids: state.limits.pids,
-        ..Limits::default()
-    }
-}
-
-fn runtime_limits(spec: &AgentSpec) -> skerry_runtime::Limits {
-    let limits = &spec.resources.limits;
-    skerry_runtime::Limits {
-        memory_bytes: limits.memory.map(|m| m.0),
-        cpu_millis: limits.cpu.map(|c| c.millis),
-        pids: limits.pids,
-    }
 }
 
 fn write_agent(run_dir: &Path, wanted: &DesiredAgent) -> Result<(), ContainerError> {
@@ -313,37 +384,6 @@ fn write_agent(run_dir: &Path, wanted: &DesiredAgent) -> Result<(), ContainerErr
     let (path, aside) = (run_dir.join(AGENT), run_dir.join(".agent.json.new"));
     fs::write(&aside, content).map_err(io("write", &aside))?;
     fs::rename(&aside, &path).map_err(io("rename", &aside))
-}
-
-/// Command and arguments as Kubernetes combines them with an image's entrypoint and cmd.
-fn program(spec: &AgentSpec, image: &ImageConfig) -> Result<Vec<String>, ContainerError> {
-    let words = match (&spec.command, &spec.args) {
-        (Some(command), args) => [command.clone(), args.clone().unwrap_or_default()].concat(),
-        (None, Some(args)) => [image.entrypoint.clone(), args.clone()].concat(),
-        (None, None) => [image.entrypoint.clone(), image.cmd.clone()].concat(),
-    };
-    if words.is_empty() { Err(ContainerError::NoProgram) } else { Ok(words) }
-}
-
-fn environment(spec: &AgentSpec, image: &ImageConfig) -> Vec<String> {
-    let mut variables: BTreeMap<&str, &str> = BTreeMap::new();
-    variables.extend(PATH.split_once('='));
-    variables.extend(image.env.iter().filter_map(|entry| entry.split_once('=')));
-    variables.extend(spec.env.iter().filter_map(|(name, value)| match value {
-        EnvValue::Text(text) => Some((name.as_str(), text.as_str())),
-        EnvValue::From(_) => None,
-    }));
-    variables.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
-}
-
-fn user(text: Option<&str>) -> Result<User, ContainerError> {
-    let Some(text) = text else { return Ok(User::default()) };
-    let (user, group) = text.split_once(':').unwrap_or((text, "0"));
-    let number = |text: &str| match text {
-        "root" => Ok(0),
-        digits => digits.parse().map_err(|_| ContainerError::User(text.to_owned())),
-    };
-    Ok(User { uid: number(user)?, gid: number(group)?, additional_gids: Vec::new() })
 }
 
 fn running(state: &State) -> Phase {
@@ -368,6 +408,11 @@ fn read_agent(run_dir: &Path) -> Option<AgentFile> {
     file.take(AGENT_MAX).read_to_end(&mut content).ok()?;
     let file: AgentFile = serde_json::from_slice(&content).ok()?;
     Some(if file.format == 1 { upgrade(file, &content) } else { file })
+}
+
+/// Whether the bytes of the record can be had, whatever they say.
+fn is_readable(run_dir: &Path) -> bool {
+    fs::read(run_dir.join(AGENT)).is_ok()
 }
 
 /// In the first format an instance was the digest of the whole spec as it was written. What runs

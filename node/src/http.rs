@@ -2,10 +2,13 @@
 //!
 //! It turns requests into questions to the ledger and looks at the reconciler's snapshot; it decides
 //! nothing about agents. Who may ask is told by the socket's peer credentials. The words are in
-//! [`crate::api`], the answers in `http/answers.rs`, streams of log lines in `http/logs.rs`.
+//! [`crate::api`], the answers in `http/answers.rs` (agents), `http/kept.rs` (configs, secrets, volumes),
+//! `http/whole.rs` (the node itself), and streams of log lines in `http/logs.rs`.
 
 mod answers;
+mod kept;
 mod logs;
+mod whole;
 
 use std::convert::Infallible;
 use std::os::unix::fs::PermissionsExt;
@@ -117,24 +120,57 @@ async fn answer(request: Request<Incoming>, node: &Node, allowed: bool) -> Respo
     let path = parts.uri.path().to_owned();
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let get = parts.method == Method::GET;
-    let post = parts.method == Method::POST;
-    match segments.as_slice() {
-        ["v1", "agents"] if get => node.list(after(&query)).await,
-        ["v1", "agents"] if post => match collect(body).await {
-            Ok(bytes) => node.apply(&bytes).await,
-            Err(refusal) => refusal,
-        },
-        ["v1", "agents", name] if get => node.detail(name),
-        ["v1", "agents", name] if parts.method == Method::DELETE => {
-            node.change(name, "remove").await
+    let body = match collect(body).await {
+        Ok(bytes) => bytes,
+        Err(refusal) => return refusal,
+    };
+    match (parts.method.as_str(), segments.as_slice()) {
+        ("GET", ["v1", "agents"]) => node.list(after(&query)).await,
+        ("POST", ["v1", "agents"]) => node.apply(&body).await,
+        ("GET", ["v1", "agents", name]) => node.detail(name),
+        ("DELETE", ["v1", "agents", name]) => node.change(name, "remove").await,
+        ("GET", ["v1", "agents", name, "logs"]) => logs::stream(node, name, &query).await,
+        ("POST", ["v1", "agents", name, verb]) => node.change(name, verb).await,
+        ("GET", ["v1", "stats"]) => node.stats(),
+        ("GET", ["v1", "status"]) => node.status().await,
+        ("GET", ["v1", "profile"]) => node.profile(),
+        ("GET", ["v1", "jobs"]) => node.jobs(),
+        ("POST", ["v1", "down"]) => node.down().await,
+        ("POST", ["v1", "up"]) => node.up().await,
+        (method, ["v1", kind @ ("configs" | "secrets" | "volumes"), rest @ ..]) => {
+            match kept(node, method, kind, rest, &body).await {
+                Some(answer) => answer,
+                None => unknown_path(&parts.method, &path),
+            }
         }
-        ["v1", "agents", name, "logs"] if get => logs::stream(node, name, &query).await,
-        ["v1", "agents", name, verb] if post => node.change(name, verb).await,
-        ["v1", "stats"] if get => node.stats(),
-        ["v1", "status"] if get => node.status(),
-        _ => refuse(StatusCode::NOT_FOUND, format!("no such API: {} {path}", parts.method)),
+        _ => unknown_path(&parts.method, &path),
     }
+}
+
+/// What the node keeps for agents.
+async fn kept(
+    node: &Node,
+    method: &str,
+    kind: &str,
+    rest: &[&str],
+    body: &[u8],
+) -> Option<Response<Body>> {
+    Some(match (method, kind, rest) {
+        ("GET", "configs", []) => node.configs(),
+        ("PUT", "configs", [name]) => node.set_config(name, body).await,
+        ("DELETE", "configs", [name]) => node.remove_config(name).await,
+        ("GET", "secrets", []) => node.secrets(),
+        ("POST", "secrets", [name]) => node.set_secret(name, body).await,
+        ("DELETE", "secrets", [name]) => node.remove_secret(name, None),
+        ("DELETE", "secrets", [name, key]) => node.remove_secret(name, Some(key)),
+        ("GET", "volumes", []) => node.volumes().await,
+        ("DELETE", "volumes", [name]) => node.remove_volume(name).await,
+        _ => return None,
+    })
+}
+
+fn unknown_path(method: &Method, path: &str) -> Response<Body> {
+    refuse(StatusCode::NOT_FOUND, format!("no such API: {method} {path}"))
 }
 
 async fn collect(body: Incoming) -> Result<Bytes, Response<Body>> {

@@ -13,6 +13,8 @@ mod client;
 mod clock;
 mod config;
 mod containers;
+mod down;
+mod durable;
 #[cfg(feature = "generate")]
 #[path = "../../packaging/generate.rs"]
 mod generate;
@@ -20,6 +22,7 @@ mod http;
 mod identity;
 mod inbox;
 mod ledger;
+mod levels;
 mod link;
 mod node;
 mod notify;
@@ -28,8 +31,13 @@ mod probe;
 mod quiet;
 mod readable;
 mod reconciler;
+mod reload;
 mod reporter;
+mod secrets;
 mod store;
+mod sweep;
+mod troubles;
+mod volumes;
 mod wake;
 
 fn main() -> ExitCode {

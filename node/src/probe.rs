@@ -1,82 +1,122 @@
-//! Health probes: one connection or one command, within a time.
+//! Probes: one look at an agent, within a time. One file for each kind below `probe/`.
 //!
-//! A tcp probe connects from inside the agent's network namespace; a command runs in the agent's
-//! container, by way of a process of its own, since entering a container is not safe with threads.
-//! What a row of results means is decided in `skerry_core::health`.
+//! Network probes go through a socket that was made inside the agent's network namespace; a command
+//! runs in the agent's container; a file is looked at inside the agent's file system. What a row of
+//! results means is decided in `skerry_core::health`.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::Stdio;
+mod command;
+mod file;
+mod http;
+mod inside;
+mod tls;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use skerry_core::agent::{HealthCheck, TcpProbe};
-use tokio::process::Command;
+use skerry_core::agent::HealthCheck;
+use skerry_core::health::Check;
+use skerry_core::ids::AgentName;
+use tokio::sync::Semaphore;
 
+use file::Ages;
+
+/// So many processes that enter containers at once, so that hundreds of agents do not thrash a small
+/// machine. Who waits for a turn has not begun, and is not late.
+const COMMANDS: usize = 8;
+/// So many connections at once; each is a descriptor.
+const CONNECTIONS: usize = 64;
+/// So many threads that make sockets at once, and as many that look at files.
+const THREADS: usize = 8;
 /// How much longer than its command the process that enters a container may take.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// Probes once.
-///
-/// # Errors
-/// Why the agent is not healthy, in plain words.
-pub async fn probe(check: &HealthCheck, run_dir: &Path, pid: i32) -> Result<(), String> {
-    let limit = Duration::from_millis(check.timeout.millis);
-    let (what, answer) = match (&check.tcp, &check.command) {
-        (Some(tcp), _) => ("tcp", tokio::time::timeout(limit, connect(tcp, pid, limit)).await),
-        (None, Some(words)) => {
-            // The process that enters the container ends its command in time, and says so; this
-            // limit is for that process itself.
-            let patience = limit.saturating_add(MARGIN);
-            ("command", tokio::time::timeout(patience, command(words, run_dir, limit)).await)
+/// Whom a probe is about.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Its name.
+    pub agent: AgentName,
+    /// Which of its checks.
+    pub check: Check,
+    /// Its records.
+    pub run_dir: PathBuf,
+    /// Its first process.
+    pub pid: i32,
+}
+
+/// Probes agents. Clones share one bound and one memory.
+#[derive(Debug, Clone)]
+pub struct Prober {
+    commands: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
+    sockets: Arc<Semaphore>,
+    files: Arc<Semaphore>,
+    ages: Ages,
+}
+
+impl Prober {
+    /// One with nothing under way.
+    pub fn new() -> Self {
+        Self {
+            commands: Arc::new(Semaphore::new(COMMANDS)),
+            connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            sockets: Arc::new(Semaphore::new(THREADS)),
+            files: Arc::new(Semaphore::new(THREADS)),
+            ages: Ages::default(),
         }
-        (None, None) => return Ok(()),
-    };
-    let late = |_| format!("{what} probe: no answer within {}", check.timeout);
-    answer.map_err(late)?.map_err(|why| format!("{what} probe: {why}"))
+    }
+
+    /// Probes once.
+    ///
+    /// # Errors
+    /// Why the agent fails the check, in plain words.
+    pub async fn probe(&self, how: &HealthCheck, subject: &Subject) -> Result<(), String> {
+        let limit = Duration::from_millis(how.timeout.millis);
+        let (sockets, pid) = (&self.sockets, subject.pid);
+        if let Some(tcp) = &how.tcp {
+            let _turn = turn(&self.connections).await?;
+            let dial = async { inside::connect(sockets, pid, tcp.port).await.map(drop) };
+            return within("tcp", limit, dial).await;
+        }
+        if let Some(http) = &how.http {
+            let _turn = turn(&self.connections).await?;
+            return within("http", limit, http::ask(http, sockets, pid)).await;
+        }
+        if let Some(file) = &how.file {
+            let look = file::look(file, subject, &self.files, &self.ages);
+            return within("file", limit, look).await;
+        }
+        match &how.command {
+            Some(words) => self.command(words, &subject.run_dir, limit).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn command(
+        &self,
+        words: &[String],
+        run_dir: &Path,
+        limit: Duration,
+    ) -> Result<(), String> {
+        let _turn = turn(&self.commands).await?;
+        // The process that enters the container ends its command in time, and says so; this limit is
+        // for that process itself.
+        within("command", limit.saturating_add(MARGIN), command::run(words, run_dir, limit)).await
+    }
 }
 
-async fn connect(tcp: &TcpProbe, pid: i32, limit: Duration) -> Result<(), String> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, tcp.port));
-    // A thread may enter another network namespace without the rest of the process; it ends with
-    // the probe, so that it never serves anything else in there.
-    let (done, answer) = tokio::sync::oneshot::channel();
-    let thread = std::thread::Builder::new().name("probe".into()).stack_size(128 * 1024);
-    let spawned = thread.spawn(move || drop(done.send(connect_inside(address, pid, limit))));
-    spawned.map_err(|error| format!("cannot begin: {error}"))?;
-    answer.await.map_err(|_| "ended without an answer".to_owned())?
+async fn turn(of: &Semaphore) -> Result<tokio::sync::SemaphorePermit<'_>, String> {
+    // It is never closed.
+    of.acquire().await.map_err(|error| error.to_string())
 }
 
-fn connect_inside(address: SocketAddr, pid: i32, limit: Duration) -> Result<(), String> {
-    let namespace = std::fs::File::open(format!("/proc/{pid}/ns/net"))
-        .map_err(|error| format!("the agent's network is gone: {error}"))?;
-    move_into_link_name_space(
-        std::os::fd::AsFd::as_fd(&namespace),
-        Some(LinkNameSpaceType::Network),
-    )
-    .map_err(|error| format!("cannot enter the agent's network: {error}"))?;
-    TcpStream::connect_timeout(&address, limit)
-        .map(drop)
-        .map_err(|error| format!("port {}: {error}", address.port()))
-}
-
-async fn command(words: &[String], run_dir: &Path, limit: Duration) -> Result<(), String> {
-    let mut child = Command::new("/proc/self/exe")
-        .arg("probe-exec")
-        .arg(run_dir)
-        .arg(limit.as_millis().to_string())
-        .args(words)
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("cannot begin: {error}"))?;
-    let status = child.wait().await.map_err(|error| format!("cannot wait: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("'{}' ended with {status}", words.join(" ")))
+async fn within(
+    what: &str,
+    limit: Duration,
+    probe: impl Future<Output = Result<(), String>>,
+) -> Result<(), String> {
+    match tokio::time::timeout(limit, probe).await {
+        Ok(answer) => answer.map_err(|why| format!("{what} probe: {why}")),
+        Err(_) => Err(format!("{what} probe: no answer within {} ms", limit.as_millis())),
     }
 }

@@ -17,6 +17,7 @@ use crate::identity::Identity;
 use crate::ledger::Public;
 use crate::reconciler::Snapshot;
 use crate::store::{Change, Durability, Space, Store, StoreError};
+use crate::troubles::Troubles;
 
 /// Changes within this time go into one report.
 const GATHER: Duration = Duration::from_millis(100);
@@ -34,26 +35,36 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// The counter after everything that was ever reserved.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn load(store: Arc<dyn Store>) -> Result<Self, StoreError> {
-        let row = store.get(Space::Counter, COUNTER)?;
-        let raw = row.and_then(|value| <[u8; 8]>::try_from(value.as_slice()).ok());
-        let reserved = raw.map_or(0, u64::from_be_bytes);
-        Ok(Self { store, next: reserved, reserved })
+    /// The counter in a store.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, next: 0, reserved: 0 }
     }
 
     fn take(&mut self) -> Result<u64, StoreError> {
-        if self.next >= self.reserved {
-            let reserved = self.next.saturating_add(BLOCK);
-            let row = Change::put(Space::Counter, COUNTER, reserved.to_be_bytes());
-            self.store.commit(&[row], Durability::Durable)?;
-            self.reserved = reserved;
+        let left = self.reserved.saturating_sub(self.next);
+        if left < BLOCK / 2
+            && let Err(error) = self.reserve()
+            // With a block in hand, reports go on while the disk is full.
+            && left == 0
+        {
+            return Err(error);
         }
         self.next += 1;
         Ok(self.next)
+    }
+
+    /// Goes on after everything that was ever reserved.
+    fn reserve(&mut self) -> Result<(), StoreError> {
+        if self.reserved == 0 {
+            let row = self.store.get(Space::Counter, COUNTER)?;
+            let raw = row.and_then(|value| <[u8; 8]>::try_from(value.as_slice()).ok());
+            self.next = raw.map_or(0, u64::from_be_bytes);
+        }
+        let reserved = self.next.saturating_add(BLOCK);
+        let row = Change::put(Space::Counter, COUNTER, reserved.to_be_bytes());
+        self.store.commit(&[row], Durability::Durable)?;
+        self.reserved = reserved;
+        Ok(())
     }
 }
 
@@ -82,18 +93,24 @@ enum ReportError {
     Send(#[from] skerry_sync::SendError),
 }
 
+/// What a report is made of.
+pub struct Seen {
+    /// What the reconciler found.
+    pub snapshots: watch::Receiver<Snapshot>,
+    /// What is desired.
+    pub ledger: watch::Receiver<Public>,
+    /// What stands in the node's way.
+    pub troubles: Troubles,
+}
+
 /// Reports until the reconciler is gone.
-pub async fn run(
-    speaker: Speaker,
-    mut counter: Counter,
-    link: Link,
-    mut snapshots: watch::Receiver<Snapshot>,
-    mut ledger: watch::Receiver<Public>,
-) {
+pub async fn run(speaker: Speaker, mut counter: Counter, link: Link, mut seen: Seen) {
     let mut told: Option<Report> = None;
+    let mut troubles = seen.troubles.watch();
     let mut broker = Broker { state: link.state(), stats: link.stats(), connections: 0 };
     loop {
-        let report = compose(&speaker, &snapshots.borrow_and_update(), &ledger.borrow_and_update());
+        troubles.mark_unchanged();
+        let report = compose(&speaker, &mut seen);
         let mut again = None;
         if told.as_ref() != Some(&report) {
             match tell(&speaker, &mut counter, &link, report.clone()).await {
@@ -105,8 +122,9 @@ pub async fn run(
             }
         }
         let alive = tokio::select! {
-            changed = snapshots.changed() => changed.is_ok(),
-            changed = ledger.changed() => changed.is_ok(),
+            changed = seen.snapshots.changed() => changed.is_ok(),
+            changed = seen.ledger.changed() => changed.is_ok(),
+            changed = troubles.changed() => changed.is_ok(),
             alive = broker.forgot() => {
                 told = None;
                 alive
@@ -156,7 +174,8 @@ async fn after(time: Option<Duration>) {
 }
 
 /// The report without what changes by itself: counter and time are filled in when it is told.
-fn compose(speaker: &Speaker, snapshot: &Snapshot, ledger: &Public) -> Report {
+fn compose(speaker: &Speaker, seen: &mut Seen) -> Report {
+    let (snapshot, ledger) = (seen.snapshots.borrow_and_update(), seen.ledger.borrow_and_update());
     Report {
         node: speaker.node.clone(),
         public_key: speaker.identity.public(),
@@ -168,6 +187,7 @@ fn compose(speaker: &Speaker, snapshot: &Snapshot, ledger: &Public) -> Report {
         refused: ledger.refused.clone(),
         agents: (*snapshot.status).clone(),
         clashes: snapshot.clashes.clone(),
+        troubles: seen.troubles.list(),
         host: speaker.host.clone(),
     }
 }

@@ -1,16 +1,21 @@
 //! What the node must not forget: rows in a few spaces, committed together and durable at return.
 //!
-//! [`Store`] has two implementations: [`sled::SledStore`] on disk and `memory::MemoryStore` for
-//! tests. No type of the database leaves `store/`. Nobody may acknowledge anything to the outside
-//! before [`Store::commit`] has returned.
+//! [`Store`] has two implementations: [`sled::SledStore`] on disk (within [`HealingStore`], which
+//! outlives a disk that fails) and `memory::MemoryStore` for tests. No type of the database leaves
+//! `store/`. Nobody may acknowledge anything to the outside before [`Store::commit`] has returned.
 
+pub mod disk;
 pub mod export;
+pub mod healing;
 pub mod memory;
 pub mod sled;
 
+pub use self::healing::HealingStore;
 pub use self::sled::SledStore;
 
 use std::path::PathBuf;
+
+use disk::Fault;
 
 /// A kind of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +68,12 @@ impl Space {
     /// Whether its rows matter so much that they are kept a second and third time, in exports.
     pub fn is_exported(self) -> bool {
         matches!(self, Self::Document | Self::Trust | Self::Local | Self::Config)
+    }
+
+    /// Whether its rows may use the last room on the disk. Those of the others can be made again, or
+    /// come again.
+    pub fn is_vital(self) -> bool {
+        !matches!(self, Self::Refused | Self::Counter | Self::Outbox)
     }
 }
 
@@ -119,8 +130,20 @@ pub enum StoreError {
     Database {
         /// What was tried.
         operation: &'static str,
+        /// What that says of the disk.
+        fault: Option<Fault>,
         /// Why not.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The disk does not let it be kept; it is tried again by itself.
+    #[error("{why}{room}; see: skerry status")]
+    Disk {
+        /// What is wrong with the disk.
+        fault: Fault,
+        /// What was tried, and why not.
+        why: String,
+        /// How much room there is.
+        room: String,
     },
     /// Another process has it open.
     #[error("state folder {path} is in use by another process; is a node already running?")]
@@ -128,6 +151,18 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
     },
+}
+
+impl StoreError {
+    /// What it says of the disk; nothing, if it is about what is on it.
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Io { source, .. } => Fault::of(source),
+            Self::Database { fault, .. } => *fault,
+            Self::Disk { fault, .. } => Some(*fault),
+            Self::InUse { .. } => None,
+        }
+    }
 }
 
 /// Rows that survive.

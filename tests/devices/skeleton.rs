@@ -21,6 +21,12 @@ fn aarch64_from_an_initramfs() {
 
 #[test]
 #[ignore = "boots a virtual device: run tests/virtual"]
+fn armv7_from_an_initramfs() {
+    walk(Arch::Armv7, Boot::Initramfs);
+}
+
+#[test]
+#[ignore = "boots a virtual device: run tests/virtual"]
 fn x86_64_from_the_image() {
     walk(Arch::X86_64, Boot::Image);
 }

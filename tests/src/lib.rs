@@ -13,6 +13,7 @@
 pub mod agents;
 pub mod certificates;
 pub mod dice;
+pub mod disk;
 pub mod fleet;
 pub mod machine;
 pub mod measure;
@@ -25,6 +26,7 @@ pub mod signer;
 pub mod site;
 pub mod until;
 
+pub use disk::Disk;
 pub use fleet::Fleet;
 pub use machine::Machine;
 pub use mosquitto::{Access, Mosquitto};

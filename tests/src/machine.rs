@@ -162,11 +162,18 @@ impl Machine {
             Cache::Volatile(_) | Cache::Lying(_) => Drive::Logged(data.path(), &log),
         };
         let kit = Drive::ReadOnly(kit.path());
-        let wiring = |start, disks| Wiring {
+        let beside = self.setup.beside.as_ref().map(|disk| Drive::Through(disk.path()));
+        let flashed: Vec<Drive<'_>> = match beside {
+            // The kit is the second, wherever the others are.
+            Some(other) => vec![other, kit, data],
+            None => vec![data, kit],
+        };
+        let wiring = |start, disks, from| Wiring {
             arch: *arch,
             memory: *memory,
             start,
             disks,
+            from,
             network: *network,
             clock: clock.as_deref(),
             folder,
@@ -177,17 +184,18 @@ impl Machine {
                 let pieces = kit::pieces(*arch);
                 let arguments = format!("console={} {KERNEL_ARGUMENTS}", arch.console());
                 let (kernel, initrd) = (pieces.join("vmlinuz"), pieces.join("initrd"));
-                wiring(Start::Kernel(&kernel, &initrd, &arguments), &[kit, data]).command()
+                wiring(Start::Kernel(&kernel, &initrd, &arguments), &[kit, data], 0).command()
             }
             Boot::Image => {
                 let pieces = image::pieces(*arch);
                 let arguments = format!("{} {KERNEL_ARGUMENTS}", pieces.arguments);
                 let start = Start::Kernel(&pieces.kernel, &pieces.initrd, &arguments);
-                wiring(start, &[data, kit]).command()
+                wiring(start, &flashed, 0).command()
             }
             Boot::Firmware => {
                 let firmware = image::firmware(*arch);
-                wiring(Start::Firmware(&firmware), &[data, kit]).command()
+                let ours = if self.setup.beside.is_some() { 2 } else { 0 };
+                wiring(Start::Firmware(&firmware), &flashed, ours).command()
             }
         }
     }

@@ -202,6 +202,11 @@ impl Node {
         self.process.kill9();
     }
 
+    /// How its process has ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.ended()
+    }
+
     /// Ends it in an orderly way.
     ///
     /// # Panics

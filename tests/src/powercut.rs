@@ -76,6 +76,10 @@ pub struct Totals {
     pub documents: u64,
     /// Wishes, imports and removals that were acknowledged.
     pub acknowledged: u64,
+    /// How often the node's process was killed while the power was on.
+    pub kills: u64,
+    /// How often an agent was restarted.
+    pub restarts: u64,
     /// Time from the switch to a node that answers, over all rounds.
     pub boot: Duration,
 }
@@ -88,6 +92,8 @@ impl Totals {
         self.repairs += round.repairs;
         self.documents += round.documents;
         self.acknowledged += round.acknowledged;
+        self.kills += round.kills;
+        self.restarts += round.restarts;
         self.boot += round.boot;
     }
 
@@ -96,14 +102,16 @@ impl Totals {
     pub fn line(&self) -> String {
         let rounds = u32::try_from(self.rounds.max(1)).unwrap_or(u32::MAX);
         format!(
-            "{} cuts in {} rounds, {} losses, {} repairs, {} documents, {} acknowledgements, mean \
-             boot {:.1} s",
+            "{} cuts in {} rounds, {} losses, {} repairs, {} documents, {} acknowledgements, {} kills \
+             of the node, {} restarts, mean boot {:.1} s",
             self.cuts,
             self.rounds,
             self.losses.len(),
             self.repairs,
             self.documents,
             self.acknowledged,
+            self.kills,
+            self.restarts,
             (self.boot / rounds).as_secs_f64(),
         )
     }

@@ -19,6 +19,10 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 /// How long monitors get to leave by themselves after their containers were killed.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long killed processes get to die: each needs a processor for that, and a busy machine may not have
+/// one for seconds. A cgroup with one of them cannot be removed.
+const DYING: Duration = Duration::from_secs(30);
+
 /// A folder and a cgroup parent for one test. All of it goes when this value does.
 #[derive(Debug)]
 pub struct Scratch {
@@ -93,6 +97,11 @@ impl Scratch {
         pids
     }
 
+    /// Kills every process in the cgroup parent or below it; monitors see it and leave.
+    pub fn end_contained(&self) {
+        self.contained().into_iter().for_each(kill);
+    }
+
     /// The parent and everything below it, in each hierarchy, the deepest first.
     fn cgroups(&self) -> Vec<PathBuf> {
         let name = self.cgroup.trim_start_matches('/');
@@ -130,7 +139,7 @@ impl Scratch {
             let contained = self.contained();
             let late = start.elapsed() > PATIENCE;
             let named = self.named();
-            if (contained.is_empty() && named.is_empty()) || start.elapsed() > 2 * PATIENCE {
+            if (contained.is_empty() && named.is_empty()) || start.elapsed() > PATIENCE + DYING {
                 return;
             }
             contained.iter().for_each(|pid| kill(*pid));

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::workspace::{Overrides, Workspace};
-use crate::{broker, demo, init, nodes, output, publish, sign, status, watch};
+use crate::{broker, demo, init, nodes, output, publish, sign, status, validate, watch};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,6 +40,8 @@ struct Cli {
 enum Verb {
     /// Make a workspace: keys, and the root that nodes are given
     Init(init::InitArgs),
+    /// Check files of agents, as signing does
+    Validate(validate::ValidateArgs),
     /// Sign the agents of a file as the next document of a node or a group
     Sign(sign::SignArgs),
     /// Sign the documents as they are anew, before their metadata expires
@@ -84,6 +86,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let open = || Workspace::open(&dir, &cli.overrides);
     match cli.verb {
         Verb::Init(args) => init::init(&dir, &cli.overrides, &args)?,
+        Verb::Validate(args) => return validate::validate(&args),
         Verb::Sign(args) => sign::sign(&open()?, &args)?,
         Verb::Refresh => sign::refresh(&open()?)?,
         Verb::Nodes(verb) => runtime.block_on(nodes::nodes(&open()?, &verb))?,

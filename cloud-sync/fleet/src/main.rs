@@ -24,6 +24,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod testing;
+mod validate;
 mod watch;
 mod workspace;
 

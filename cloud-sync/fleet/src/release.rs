@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use skerry_core::bundle::{self, Address, Audience, Bundle, BundleError};
 use skerry_core::document::{Document, DocumentError};
-use skerry_core::ids::{Digest, IdError, NodeName};
+use skerry_core::ids::{Digest, IdError};
 use skerry_core::trust::metadata::{self, Signed};
 use skerry_core::trust::sign::{Release, SignError};
 use skerry_core::trust::{Clock, Role, TrustStore};
@@ -167,7 +167,7 @@ fn asking(address: &Address) -> Result<Audience, IdError> {
         Address::Node(node) => Ok(Audience { node: node.clone(), groups: Vec::new() }),
         // Any name serves for the node; the group's is one.
         Address::Group(group) => {
-            let node = NodeName::try_from(group.to_string())?;
+            let node = group.as_str().parse()?;
             Ok(Audience { node, groups: vec![group.clone()] })
         }
     }

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
-use serde::Deserialize;
 use skerry_core::agent::AgentSpec;
 use skerry_core::agent::SpecError;
 use skerry_core::bundle::Address;
 use skerry_core::document::{ApiVersion, Configs, Document};
 use skerry_core::ids::{GroupName, NodeName};
+use skerry_core::manifest::Manifest;
 
 use crate::files::{self, Readers};
 use crate::output;
@@ -41,7 +41,7 @@ impl Audience {
 /// Signs the agents of a file as the next document of a node or a group
 #[derive(Debug, Clone, Args)]
 pub struct SignArgs {
-    /// The agents, in YAML or JSON: a list below 'agents'
+    /// The agents, in YAML or JSON: a list below 'agents', and configs below 'configs'
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -57,16 +57,6 @@ pub struct SignArgs {
 /// Why a file did not become a document.
 #[derive(Debug, thiserror::Error)]
 pub enum SignRefusal {
-    /// It cannot be understood.
-    #[error("{file}: {path}: {problem}")]
-    Parse {
-        /// The file.
-        file: PathBuf,
-        /// Where in it, such as `agents[1].image`.
-        path: String,
-        /// What is wrong.
-        problem: String,
-    },
     /// It can be understood, and not be followed.
     #[error("{file}: {source}")]
     Spec {
@@ -89,24 +79,23 @@ pub enum SignRefusal {
     },
 }
 
-/// What is read: the part of a document that people write.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct AgentsFile {
-    #[serde(default)]
-    #[expect(dead_code, reason = "read only to be checked")]
-    api_version: Option<ApiVersion>,
-    agents: Vec<AgentSpec>,
+/// What a document says must run.
+#[derive(Debug, Clone, Default)]
+pub struct Content {
+    /// The agents.
+    pub agents: Vec<AgentSpec>,
+    /// The configs that they read.
+    pub configs: Configs,
 }
 
 /// Signs the next document of an audience, and says what came of it.
 pub fn sign(workspace: &Workspace, args: &SignArgs) -> anyhow::Result<()> {
     let Some(address) = args.audience.address() else { return Ok(()) };
-    let agents = parse(&args.file, &files::read_text(&args.file)?)?;
+    let content = read(&args.file)?;
     let _lock = workspace.lock()?;
     let version = next_version(workspace, &address, args.version)?;
-    let count = agents.len();
-    let ready = sign_document(workspace, &address, version, agents, &args.file)?;
+    let count = content.agents.len();
+    let ready = sign_document(workspace, &address, version, content, &args.file)?;
     output::line(&format!(
         "signed document {version} for {address}: {count} agents, {}, release {}",
         ready.digest, ready.release
@@ -118,6 +107,15 @@ pub fn sign(workspace: &Workspace, args: &SignArgs) -> anyhow::Result<()> {
         }
         None => output::line(&format!("next: skerry-fleet publish {}", option(&address))),
     }
+}
+
+/// Reads and checks the agents of a file.
+fn read(file: &Path) -> anyhow::Result<Content> {
+    let mut manifest = Manifest::default();
+    manifest.read_document(&file.display().to_string(), &files::read_text(file)?);
+    manifest.check_document(None);
+    let (agents, configs) = manifest.finish()?;
+    Ok(Content { agents, configs })
 }
 
 /// Signs all documents anew, as they are.
@@ -140,16 +138,11 @@ pub fn sign_document(
     workspace: &Workspace,
     address: &Address,
     version: u64,
-    agents: Vec<AgentSpec>,
+    Content { agents, configs }: Content,
     file: &Path,
 ) -> anyhow::Result<Ready> {
-    let document = Document {
-        api_version: ApiVersion::V1,
-        version,
-        audience: address.clone(),
-        configs: Configs::new(),
-        agents,
-    };
+    let audience = address.clone();
+    let document = Document { api_version: ApiVersion::V1, version, audience, configs, agents };
     document.check().map_err(|source| SignRefusal::Spec { file: file.to_owned(), source })?;
     let text = serde_json::to_string(&document)?;
     workspace.put_document(address, &text)?;
@@ -177,27 +170,6 @@ fn option(address: &Address) -> String {
     match address {
         Address::Node(name) => format!("--node {name}"),
         Address::Group(name) => format!("--group {name}"),
-    }
-}
-
-/// The agents of a file, in YAML or in JSON, which is a part of YAML.
-pub fn parse(file: &Path, text: &str) -> Result<Vec<AgentSpec>, SignRefusal> {
-    let mut path = String::new();
-    let options = serde_saphyr::options! { with_snippet: false };
-    let read: Result<AgentsFile, _> =
-        serde_saphyr::with_deserializer_from_str_with_options(text, options, |document| {
-            serde_path_to_error::deserialize(document).map_err(|error| {
-                path = error.path().to_string();
-                error.into_inner()
-            })
-        });
-    match read {
-        Ok(AgentsFile { agents, .. }) => Ok(agents),
-        Err(error) => {
-            let problem = error.to_string().lines().next().unwrap_or_default().to_owned();
-            let path = if path.is_empty() { ".".to_owned() } else { path };
-            Err(SignRefusal::Parse { file: file.to_owned(), path, problem })
-        }
     }
 }
 

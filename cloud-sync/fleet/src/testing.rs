@@ -51,6 +51,7 @@ pub fn report(node: &NodeName) -> Report {
         refused: Vec::new(),
         agents: BTreeMap::new(),
         clashes: Vec::new(),
+        troubles: Vec::new(),
         host: Host::default(),
     }
 }

@@ -58,6 +58,7 @@ fn messages_are_as_described() {
         refused: Vec::new(),
         agents: BTreeMap::new(),
         clashes: Vec::new(),
+        troubles: Vec::new(),
         host: Host::default(),
     };
     let refused = &api["components"]["schemas"]["report"]["properties"]["refused"];

@@ -106,6 +106,7 @@ impl Node {
             refused: Vec::new(),
             agents: BTreeMap::new(),
             clashes: Vec::new(),
+            troubles: Vec::new(),
             host: Host::default(),
         };
         Self { client, messages, address, key, trust: TrustStore::new(root), report }

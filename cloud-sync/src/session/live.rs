@@ -57,6 +57,8 @@ pub(super) struct Live<'a, O> {
     client: AsyncClient,
     flight: Flight<Cargo>,
     filters: Vec<String>,
+    /// A subscription that the broker has not agreed to yet; whether it asks for all that is kept.
+    subscribing: Option<bool>,
     /// Acknowledgements that did not fit into rumqttc's channel yet.
     acks: VecDeque<u16>,
     /// `Some` once the broker has accepted the connection.
@@ -98,6 +100,7 @@ impl<'a, O: OutboxStore> Live<'a, O> {
             client,
             flight: Flight::new(config.ack_timeout.duration()),
             filters: topics::node_filters(&task.address, &task.settings.groups),
+            subscribing: None,
             acks: VecDeque::new(),
             connected: None,
             agreeing: None,
@@ -119,6 +122,9 @@ impl<'a, O: OutboxStore> Live<'a, O> {
     ) -> End {
         loop {
             self.hand_over();
+            if self.connected.is_some() && self.task.ask_again && self.subscribing.is_none() {
+                self.subscribe();
+            }
             let timer = self.timer();
             let ended = tokio::select! {
                 never = &mut driven => match never {},
@@ -307,7 +313,7 @@ impl<'a, O: OutboxStore> Live<'a, O> {
         self.task.stats.connections += 1;
         let session_present = accepted.session_present;
         self.task.subscribed &= session_present;
-        if !self.task.subscribed {
+        if !self.task.subscribed || self.task.ask_again {
             self.subscribe();
         }
         let birth = (self.task.status.birth)();
@@ -315,7 +321,7 @@ impl<'a, O: OutboxStore> Live<'a, O> {
         info!(broker = %self.task.settings.url, session_present, "connected");
         let state = LinkState::Connected { since: now.into_std(), session_present };
         self.agreeing = Some((state, now + self.task.settings.config.ack_timeout.duration()));
-        if self.task.subscribed {
+        if self.subscribing.is_none() {
             self.announce();
         }
         None
@@ -328,12 +334,20 @@ impl<'a, O: OutboxStore> Live<'a, O> {
         }
     }
 
-    /// Retained messages come with a new subscription only: the session has the others already.
+    /// Retained messages come with a new subscription only, unless the owner asks for them: the session
+    /// has the others already.
     fn subscribe(&mut self) {
+        let all = self.task.ask_again;
+        let rule = if all {
+            RetainForwardRule::OnEverySubscribe
+        } else {
+            RetainForwardRule::OnNewSubscribe
+        };
         let filters = self.filters.iter().map(|path| Filter {
-            retain_forward_rule: RetainForwardRule::OnNewSubscribe,
+            retain_forward_rule: rule.clone(),
             ..Filter::new(path, QoS::AtLeastOnce)
         });
+        self.subscribing = Some(all);
         if let Err(error) = self.client.try_subscribe_many(filters.collect::<Vec<_>>()) {
             warn!(%error, "not subscribed");
         }
@@ -349,6 +363,9 @@ impl<'a, O: OutboxStore> Live<'a, O> {
             warn!(broker = %self.task.settings.url, %refused, "subscription refused");
         }
         self.task.subscribed = refused.is_empty();
+        if self.subscribing.take() == Some(true) {
+            self.task.ask_again = false;
+        }
         self.task.stats.refused_subscriptions = refused;
         self.announce();
     }

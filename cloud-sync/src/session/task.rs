@@ -49,6 +49,8 @@ pub(super) struct Task<O> {
     began: Instant,
     /// Whether the broker's session of this node has the subscriptions of this process.
     pub(super) subscribed: bool,
+    /// Whether the owner wants what the broker keeps once more.
+    pub(super) ask_again: bool,
     /// Send one message at a time: one of them may have ended the connection before.
     pub(super) one_by_one: bool,
     pub(super) connection: u64,
@@ -87,6 +89,7 @@ impl<O: OutboxStore> Task<O> {
             began,
             stats: Stats::default(),
             subscribed: false,
+            ask_again: false,
             one_by_one: false,
             connection: 0,
         };
@@ -161,6 +164,7 @@ impl<O: OutboxStore> Task<O> {
                     let pushed = self.outbox.push(topic, message, self.now());
                     waiting.push_back((pushed, durable, reply));
                 }
+                Some(Command::AskAgain) => self.ask_again = true,
                 Some(Command::Close { farewell, done }) => {
                     closing = Some(Closing { farewell, done: Some(done) });
                 }

@@ -63,6 +63,39 @@ async fn what_is_not_acknowledged_comes_again_and_what_is_does_not() {
 }
 
 #[tokio::test]
+async fn what_is_kept_comes_again_for_who_asks_and_for_nobody_else() {
+    let broker = Mosquitto::open();
+    let config = config(&broker.url());
+    let operator = Operator::connect(&config).await;
+    operator.publish(&down(Down::Desired), "document", true).await;
+    let mut session = run(&config, MemoryStore::default());
+    session.next().await.ack.give();
+    session.link.close(None).await;
+
+    // The same node with its state: the session is still there, and nothing comes twice.
+    let mut session = run(&config, MemoryStore::default());
+    assert!(session.connected().await, "the broker forgot the session");
+    operator.publish(&down(Down::Command(name("1"))), "1", false).await;
+    let next = session.next().await;
+    assert_eq!(next.topic, Down::Command(name("1")));
+    next.ack.give();
+    // In the middle of a connection ...
+    session.link.ask_again().unwrap();
+    let again = session.next().await;
+    assert_eq!((&again.payload[..], again.retained), (&b"document"[..], true));
+    again.ack.give();
+    session.link.close(None).await;
+
+    // ... and before there is one, as a device does that was flashed anew. Asked once, answered once.
+    let mut session = run(&config, MemoryStore::default());
+    session.link.ask_again().unwrap();
+    assert!(session.connected().await, "the broker forgot the session");
+    session.next().await.ack.give();
+    operator.publish(&down(Down::Command(name("2"))), "2", false).await;
+    assert_eq!(session.next().await.topic, Down::Command(name("2")));
+}
+
+#[tokio::test]
 async fn an_acknowledgement_of_an_earlier_connection_is_harmless() {
     let broker = Mosquitto::open();
     let config = config(&broker.url());

@@ -73,8 +73,25 @@ pub enum AdmitError {
         cpus: u32,
     },
     /// The budget is too small.
-    #[error("{0}")]
-    Budget(String),
+    #[error("{problem}")]
+    Budget {
+        /// Whose requests are too much.
+        agent: AgentName,
+        /// What is left, and who takes the rest.
+        problem: String,
+    },
+}
+
+impl AdmitError {
+    /// Whose fault it is, and the path within that agent.
+    pub fn at(&self) -> (&AgentName, &'static str) {
+        match self {
+            Self::Tier { agent, .. } => (agent, "resources.tier"),
+            Self::Privileged(agent) => (agent, "security.privileged"),
+            Self::Cpuset { agent, .. } => (agent, "resources.limits.cpuset"),
+            Self::Budget { agent, .. } => (agent, "resources.requests"),
+        }
+    }
 }
 
 /// What is wrong with the name of a size.
@@ -102,7 +119,7 @@ pub fn check<'a>(
     for spec in agents {
         allow(spec, profile)?;
         if let Some(refusal) = account.refuse(spec, profile) {
-            return Err(AdmitError::Budget(refusal));
+            return Err(AdmitError::Budget { agent: spec.name.clone(), problem: refusal });
         }
         account.add(spec, profile);
     }

@@ -6,31 +6,32 @@
 
 pub mod dependencies;
 pub mod env;
+mod error;
 mod fault;
 pub mod job;
 pub mod life;
 pub mod output;
 pub mod probe;
 pub mod resources;
+pub mod seccomp;
 pub mod security;
 mod text;
 pub mod volume;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use dependencies::check_dependencies;
 pub use env::{EnvFile, EnvValue, Origin, Reference};
+pub use error::SpecError;
 pub use job::{Concurrency, Job};
 pub use life::{Backoff, Condition, PreStop, Restart, Signal, Stop};
 pub use output::{Logging, Network, NetworkMode};
 pub use probe::{FileProbe, HealthCheck, HttpProbe, OnUnhealthy, Scheme, StatusRange, TcpProbe};
 pub use resources::{Cpuset, Io, IoDevice, Limits, Priority, Requests, Resources, Tier};
-pub use security::{
-    Capabilities, Device, Permissions, Rlimit, Seccomp, SeccompProfile, Security, SyscallRule,
-};
+pub use seccomp::{Seccomp, SeccompProfile, SyscallArg, SyscallRule};
+pub use security::{Capabilities, Device, Permissions, Rlimit, Security};
 pub use volume::{Mode, Propagation, Volume, VolumeKind, VolumeType};
 
 use crate::ids::{AgentName, DataName, Digest, PodName};
@@ -45,6 +46,7 @@ pub const REPLICAS_MAX: u32 = 256;
 
 /// One agent: an OCI image and how it must run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AgentSpec {
     /// Unique on the node.
@@ -53,9 +55,11 @@ pub struct AgentSpec {
     pub image: Digest,
     /// Replaces the image's entrypoint, as Kubernetes' `command` does.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::words")]
+    #[cfg_attr(test, schemars(with = "Option<Vec<crate::schema::Text>>"))]
     pub command: Option<Vec<String>>,
     /// Replaces the image's default arguments, as Kubernetes' `args` does.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::words")]
+    #[cfg_attr(test, schemars(with = "Option<Vec<crate::schema::Text>>"))]
     pub args: Option<Vec<String>>,
     /// The working directory; the image's, or `/`, by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,15 +67,18 @@ pub struct AgentSpec {
     /// Whom the program runs as: `UID[:GID]`, or names that the image's own `/etc/passwd` and
     /// `/etc/group` resolve. The image's user by default.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::one")]
+    #[cfg_attr(test, schemars(with = "Option<crate::schema::Text>"))]
     pub user: Option<String>,
     /// The host name inside; the agent's own name by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
     /// Short marks to choose agents by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "text::map")]
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, crate::schema::Text>"))]
     pub labels: BTreeMap<String, String>,
     /// Longer notes for people and other tools.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "text::map")]
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, crate::schema::Text>"))]
     pub annotations: BTreeMap<String, String>,
     /// Variables on top of the image's and of `envFile`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -135,76 +142,6 @@ pub struct AgentSpec {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
     !value
-}
-
-/// What is wrong with a spec, and where.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SpecError {
-    /// Not a restart policy.
-    #[error(
-        "'{0}' is not a restart policy; use always, unless-stopped, on-failure, on-failure:N or never"
-    )]
-    Restart(String),
-    /// A field's value is out of bounds.
-    #[error("agent '{agent}': {field}: {problem}")]
-    Field {
-        /// The agent.
-        agent: AgentName,
-        /// The field's path within the agent.
-        field: String,
-        /// What is wrong, and what is allowed.
-        problem: Cow<'static, str>,
-    },
-    /// A dependency is not in the same document.
-    #[error("agent '{agent}': dependsOn.{on}: no agent has this name")]
-    NoSuchDependency {
-        /// The agent.
-        agent: AgentName,
-        /// The missing one.
-        on: AgentName,
-    },
-    /// A dependency must be healthy, and nothing says how that is known.
-    #[error(
-        "agent '{agent}': dependsOn.{on}: is to be healthy, but '{on}' has neither healthCheck nor readiness"
-    )]
-    NoHealthCheck {
-        /// The agent.
-        agent: AgentName,
-        /// The one without a check.
-        on: AgentName,
-    },
-    /// Dependencies that go round.
-    #[error("dependsOn goes round in a circle: {}", .0.iter().map(AgentName::as_str).collect::<Vec<_>>().join(" -> "))]
-    Cycle(Vec<AgentName>),
-    /// Two agents of one name.
-    #[error("two agents have the name '{0}'")]
-    Duplicate(AgentName),
-    /// A replica or a run of a job would have the name of another agent.
-    #[error("agent '{by}': its {what} take the name '{name}', which another agent has")]
-    Taken {
-        /// Whose.
-        by: AgentName,
-        /// Replicas or runs.
-        what: &'static str,
-        /// The name.
-        name: AgentName,
-    },
-    /// Too many.
-    #[error("{count} agents are too many for one document; at most {max} are allowed")]
-    TooMany {
-        /// How many there are.
-        count: usize,
-        /// How many may be.
-        max: usize,
-    },
-    /// A config that is too large, or not well named.
-    #[error("configs.{name}: {problem}")]
-    Config {
-        /// Which.
-        name: String,
-        /// What is wrong.
-        problem: &'static str,
-    },
 }
 
 impl AgentSpec {
@@ -392,6 +329,12 @@ impl AgentSpec {
                     return fault(field, problem);
                 }
             }
+        }
+        if self.network.mode == NetworkMode::Host
+            && let Some(name) = self.security.sysctls.keys().find(|name| name.starts_with("net."))
+        {
+            let problem = "would change the host's own network, which network.mode host shares";
+            return fault(format!("security.sysctls.{name}"), problem);
         }
         if self.security.user_namespace {
             if self.security.privileged {

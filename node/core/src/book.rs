@@ -256,14 +256,20 @@ fn is_due(
     now: Now<'_>,
     wake_at: &mut Option<Tick>,
 ) -> (Option<i64>, bool) {
-    if job.generation != record.generation {
+    let mut changed = false;
+    if job.generation < record.generation {
+        // A new wish of the same name counts from the beginning.
+        record.generation = job.generation;
+        changed = true;
+    }
+    if job.generation > record.generation {
         record.generation = job.generation;
         // Somebody asked for it now; what its schedule says goes on as before.
         record.once = Some(job.agent.instance);
         return (Some(now.wall_ms), true);
     }
     let timetable = spec.schedule.as_deref().map(Timetable::parse);
-    match timetable {
+    let (due, moved) = match timetable {
         None if record.once == Some(job.agent.instance) => (None, false),
         None => {
             record.once = Some(job.agent.instance);
@@ -273,12 +279,15 @@ fn is_due(
         Some(Ok(Timetable::Cron(cron))) => {
             let zone = spec.time_zone.as_deref().map_or(Some(TimeZone::UTC), zones);
             // A zone that is not known here is an obstacle, which is told elsewhere.
-            let Some(zone) = zone else { return (None, false) };
-            by_clock(record, &cron, &zone, now, wake_at)
+            match zone {
+                Some(zone) => by_clock(record, &cron, &zone, now, wake_at),
+                None => (None, false),
+            }
         }
         // Checked before it was accepted.
         Some(Err(_)) => (None, false),
-    }
+    };
+    (due, changed || moved)
 }
 
 fn every(

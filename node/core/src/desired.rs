@@ -139,7 +139,7 @@ impl Desired {
             let configs = Arc::new(document.get().configs.clone());
             for spec in &document.get().agents {
                 let base = base(spec, Source::Fleet, 0, &configs, profile);
-                if names_of(spec).iter().any(|name| desired.has(name)) {
+                if own_names(spec).iter().any(|name| desired.has(name)) {
                     desired.clashes.push(spec.name.clone());
                     continue;
                 }
@@ -226,6 +226,15 @@ pub fn names_of(spec: &AgentSpec) -> Vec<AgentName> {
         (None, Some(count)) => numbered(count),
         _ => vec![spec.name.clone()],
     }
+}
+
+/// The names that nobody else may have: those it runs under, and its own.
+pub fn own_names(spec: &AgentSpec) -> Vec<AgentName> {
+    let mut names = names_of(spec);
+    if !names.contains(&spec.name) {
+        names.push(spec.name.clone());
+    }
+    names
 }
 
 /// `NAME-3`; none if that is too long for a name.

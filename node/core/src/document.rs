@@ -12,6 +12,7 @@ use crate::agent::{AgentSpec, SpecError, check_dependencies};
 use crate::bundle::Address;
 use crate::desired::names_of;
 use crate::ids::{AgentName, DataKey, DataName};
+use crate::reading::{self, ReadError};
 
 /// Values by key, by the name of the config they are of.
 pub type Configs = BTreeMap<DataName, BTreeMap<DataKey, String>>;
@@ -24,6 +25,7 @@ pub const AGENTS_MAX: usize = 1024;
 
 /// What one node, or each node of a group, must run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Document {
     /// Always `skerry/v1`.
@@ -42,6 +44,7 @@ pub struct Document {
 
 /// The version of the document's own schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum ApiVersion {
     /// The first.
     #[serde(rename = "skerry/v1")]
@@ -52,13 +55,8 @@ pub enum ApiVersion {
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
     /// Not the JSON that is expected.
-    #[error("document: {path}: {source}")]
-    Parse {
-        /// Where, such as `agents[1].image`.
-        path: String,
-        /// What.
-        source: serde_json::Error,
-    },
+    #[error("document: {0}")]
+    Parse(ReadError),
     /// Well-formed, but it cannot be followed.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -70,11 +68,7 @@ impl Document {
     /// # Errors
     /// The first thing that is wrong, with its path.
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
-        let json = &mut serde_json::Deserializer::from_slice(bytes);
-        let document: Self = serde_path_to_error::deserialize(&mut *json).map_err(|error| {
-            DocumentError::Parse { path: error.path().to_string(), source: error.into_inner() }
-        })?;
-        json.end().map_err(|source| DocumentError::Parse { path: ".".to_owned(), source })?;
+        let document: Self = reading::read(bytes).map_err(DocumentError::Parse)?;
         document.check()?;
         Ok(document)
     }

@@ -6,8 +6,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+use crate::as_text::as_text;
 
 /// Why a text is not a valid identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,9 +75,10 @@ fn cut(text: &str) -> String {
 macro_rules! label {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
+
+        as_text!($name, "a name");
 
         impl $name {
             /// The name as text.
@@ -90,19 +92,6 @@ macro_rules! label {
             fn from_str(text: &str) -> Result<Self, IdError> {
                 check_label($what, text)?;
                 Ok(Self(text.to_owned()))
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = IdError;
-            fn try_from(text: String) -> Result<Self, IdError> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.0
             }
         }
 
@@ -145,9 +134,10 @@ const KEY_MAX: usize = 253;
 
 /// A key within a config or a secret, and the name of its file when that is mounted: letters,
 /// digits, `-`, `_` and `.`, as in Kubernetes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DataKey(String);
+
+as_text!(DataKey, "a key");
 
 impl DataKey {
     /// The key as text.
@@ -172,19 +162,6 @@ impl FromStr for DataKey {
     }
 }
 
-impl TryFrom<String> for DataKey {
-    type Error = IdError;
-    fn try_from(text: String) -> Result<Self, IdError> {
-        text.parse()
-    }
-}
-
-impl From<DataKey> for String {
-    fn from(key: DataKey) -> String {
-        key.0
-    }
-}
-
 impl fmt::Display for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -192,9 +169,10 @@ impl fmt::Display for DataKey {
 }
 
 /// A SHA-256 digest in the form of OCI: `sha256:` and 64 lowercase hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
+
+as_text!(Digest, "a digest");
 
 impl Digest {
     /// The digest of `bytes`.
@@ -229,19 +207,6 @@ impl FromStr for Digest {
         let mut raw = [0; 32];
         hex::decode_to_slice(digits, &mut raw).map_err(|_| wrong())?;
         Ok(Self(raw))
-    }
-}
-
-impl TryFrom<String> for Digest {
-    type Error = IdError;
-    fn try_from(text: String) -> Result<Self, IdError> {
-        text.parse()
-    }
-}
-
-impl From<Digest> for String {
-    fn from(digest: Digest) -> String {
-        digest.to_string()
     }
 }
 

@@ -7,18 +7,23 @@
 pub mod accept;
 pub mod admit;
 pub mod agent;
+mod as_text;
 pub mod book;
 pub mod bundle;
 pub mod desired;
 pub mod document;
 pub mod health;
 pub mod ids;
+pub mod manifest;
 pub mod memory;
 pub mod observed;
 pub mod plan;
+pub mod reading;
 pub mod report;
 pub mod restart;
 pub mod schedule;
+#[cfg(test)]
+mod schema;
 pub mod time;
 pub mod trust;
 pub mod units;

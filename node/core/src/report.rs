@@ -40,8 +40,28 @@ pub struct Report {
     /// Fleet agents whose name is taken by a local one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clashes: Vec<AgentName>,
+    /// What stands in the way of the node itself, such as a full disk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<Trouble>,
     /// The machine.
     pub host: Host,
+}
+
+/// The most troubles that are told.
+pub const TROUBLES_MAX: usize = 32;
+
+/// Something that stands in the way of the node, and lasts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trouble {
+    /// One word for its kind, such as `disk-full`, that stays the same over versions.
+    pub kind: String,
+    /// What is wrong, in one sentence.
+    pub what: String,
+    /// Since when, in milliseconds since 1970 by the node's own clock, which may be wrong.
+    pub since_ms: i64,
+    /// What to do about it.
+    pub next: String,
 }
 
 /// Which document.

@@ -14,6 +14,8 @@ use crate::units::Span;
 
 /// The shortest interval of `@every`.
 const EVERY_MIN: Span = Span::seconds(1);
+/// The longest.
+const EVERY_MAX: Span = Span::seconds(366 * 86_400);
 
 /// When a job is due.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,8 +37,8 @@ impl Timetable {
         }
         if let Some(span) = text.trim().strip_prefix("@every") {
             let span: Span = span.trim().parse().map_err(|error| format!("@every: {error}"))?;
-            if span < EVERY_MIN {
-                return Err("@every: at least 1s is needed".to_owned());
+            if !(EVERY_MIN..=EVERY_MAX).contains(&span) {
+                return Err("@every: must be at least 1s and at most 8784h, a year".to_owned());
             }
             return Ok(Self::Every(span));
         }

@@ -14,15 +14,18 @@ use rustix::process::{Pid, Signal, kill_process};
 
 mod devices;
 mod kernel;
+mod late;
 mod limits;
 mod place;
 mod stats;
 
 pub use devices::DeviceError;
 pub use kernel::{Controller, Kernel, Version};
+pub use limits::InForce;
 pub use place::{Place, try_place};
 pub use stats::Stats;
 
+use crate::devices::Node;
 use crate::launch::Limits;
 
 /// Why a control group cannot be used.
@@ -59,11 +62,19 @@ pub enum CgroupError {
         /// Which limit.
         limit: &'static str,
         /// What was set.
-        wanted: u64,
+        wanted: String,
         /// What was read back.
         found: String,
         /// The file.
         path: PathBuf,
+    },
+    /// This kernel cannot do what a limit needs.
+    #[error("{limit} cannot be enforced: {why}")]
+    Unsupported {
+        /// The limit asked for.
+        limit: &'static str,
+        /// Why not, and what would help.
+        why: String,
     },
     /// Another container lives in this group.
     #[error("control group {path} already holds processes")]
@@ -122,18 +133,32 @@ impl Group {
     /// The group holds processes, or the kernel refuses it.
     pub fn create(kernel: &Kernel, path: &Path) -> Result<Self, CgroupError> {
         let group = Self::at(kernel, path);
-        for (_, dir) in &group.dirs {
+        for (controllers, dir) in &group.dirs {
             if group.version == Version::V2 {
                 kernel.delegate_down_to(path)?;
+            } else if late::is_late(controllers) {
+                remove_left_over(dir)?;
+                continue;
             }
             make(dir)?;
+            if group.version != Version::V2 && controllers.contains(&Controller::Cpuset) {
+                late::give_processors(dir)?;
+            }
         }
         Ok(group)
     }
 
-    /// The folders, for the record.
+    /// The folders, for the record; of those made on demand, the ones that there are.
     pub fn paths(&self) -> Vec<PathBuf> {
-        self.dirs.iter().map(|(_, dir)| dir.clone()).collect()
+        let used = |(controllers, dir): &&(Vec<Controller>, PathBuf)| {
+            !late::is_late(controllers) || dir.is_dir()
+        };
+        self.dirs.iter().filter(used).map(|(_, dir)| dir.clone()).collect()
+    }
+
+    /// The folder that a controller's files are in.
+    pub(crate) fn folder_of(&self, controller: Controller) -> Option<&Path> {
+        self.dir_of(controller)
     }
 
     /// The folder that a controller's files are in.
@@ -164,35 +189,35 @@ impl Group {
     /// The kernel refuses the move.
     pub fn join(&self) -> Result<(), CgroupError> {
         let file = if self.version == Version::V2 { "cgroup.procs" } else { "tasks" };
-        for (_, dir) in &self.dirs {
-            put(&dir.join(file), "0").map_err(failed("join", dir))?;
+        for dir in self.paths() {
+            put(&dir.join(file), "0").map_err(failed("join", &dir))?;
         }
         Ok(())
     }
 
-    /// Allows the standard devices and no others; `false` when this kernel cannot.
+    /// Allows the standard devices and these, and no others; `false` when this kernel cannot.
     ///
     /// # Errors
     /// The kernel has the means and refuses.
-    pub fn restrict_devices(&self) -> Result<bool, CgroupError> {
+    pub(crate) fn restrict_devices(&self, nodes: &[Node]) -> Result<bool, CgroupError> {
         if self.version == Version::V2 {
             let Some((_, dir)) = self.dirs.first() else { return Ok(false) };
-            return Ok(devices::attach(dir)?);
+            return Ok(devices::attach(dir, nodes)?);
         }
         match self.dir_of(Controller::Devices) {
             Some(dir) => {
-                devices::write_rules(dir)?;
+                devices::write_rules(dir, nodes)?;
                 Ok(true)
             }
             None => Ok(false),
         }
     }
 
-    /// Sets the limits and returns them as the kernel reports them.
+    /// Sets the limits, lifts all others, and returns what the kernel then reports.
     ///
     /// # Errors
     /// A limit that this kernel cannot enforce, refuses, or reports differently.
-    pub fn limit(&self, wanted: &Limits) -> Result<Limits, CgroupError> {
+    pub fn limit(&self, wanted: &Limits) -> Result<InForce, CgroupError> {
         limits::set(self, wanted)
     }
 

@@ -137,7 +137,12 @@ pub fn set_limits(run_dir: &Path, limits: &Limits) -> Result<Limits, ControlErro
     }
     let kernel = Kernel::probe()?;
     kernel.check(limits)?;
-    state.limits = group(run_dir)?.limit(limits)?;
+    let group = group(run_dir)?;
+    let in_force = group.limit(limits)?;
+    state.limits = in_force.limits;
+    state.shortfalls.retain(|shortfall| !shortfall.field.starts_with("limits."));
+    state.shortfalls.extend(in_force.shortfalls);
+    state.cgroups = group.paths();
     record::write(run_dir, record::STATE, &state)?;
     Ok(state.limits)
 }

@@ -12,22 +12,18 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, set_parent_process_death_signal, setsid,
-    waitpid,
+    DumpableBehavior, Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, set_dumpable_behavior,
+    set_parent_process_death_signal, setsid, waitpid,
 };
-use rustix::thread::{
-    CapabilitySet, CapabilitySets, ThreadNameSpaceType, configure_capability_in_ambient_set,
-    move_into_thread_name_spaces, remove_capability_from_bounding_set, set_capabilities,
-    set_keep_capabilities, set_no_new_privs,
-};
+use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 mod terminal;
 
 use crate::cgroup::{CgroupError, Group, Kernel};
 use crate::launch::{Launch, User};
+use crate::privileges::{PrivilegeError, Privileges};
 use crate::program::{self, ProgramError};
 use crate::record::{self, RecordError, State};
-use crate::seccomp::{Filter, SeccompError};
 use crate::sys::{self, Forked};
 use crate::{failure, process, spec};
 use terminal::Terminal;
@@ -89,18 +85,12 @@ pub enum ExecError {
     /// The agent's control group cannot be joined.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
-    /// There is no filter.
+    /// It would not get what it may do.
     #[error(transparent)]
-    Seccomp(#[from] SeccompError),
+    Privileges(#[from] PrivilegeError),
     /// The program cannot be started.
     #[error(transparent)]
     Program(#[from] ProgramError),
-    /// A capability is unknown.
-    #[error("there is no capability '{name}'")]
-    Capability {
-        /// The name.
-        name: String,
-    },
     /// The system refused.
     #[error("cannot {operation}")]
     System {
@@ -133,6 +123,7 @@ pub fn exec(run_dir: &Path, wanted: &Exec) -> Result<Ended, ExecError> {
     if wanted.args.first().is_none_or(String::is_empty) {
         return Err(ExecError::NoProgram);
     }
+    let launch = launch.with_env_file().map_err(system("read the agent's env_file"))?;
     let boot_id = process::boot_id().map_err(system("read the boot id"))?;
     if !state.started || boot_id != state.boot_id {
         return Err(not_running());
@@ -142,8 +133,7 @@ pub fn exec(run_dir: &Path, wanted: &Exec) -> Result<Ended, ExecError> {
     let group = Group::at(&Kernel::probe()?, &launch.cgroup);
     let target = group.clone_target()?;
     let mut job = Job {
-        filter: Filter::new(launch.seccomp, &launch.capabilities)?,
-        capabilities: capability_set(&launch.capabilities)?,
+        privileges: Privileges::of(&launch)?.with_user(wanted.user.as_ref()),
         join: target.is_none().then_some(&group),
         init: init.as_fd(),
         launch: &launch,
@@ -177,8 +167,7 @@ pub fn exec(run_dir: &Path, wanted: &Exec) -> Result<Ended, ExecError> {
 }
 
 struct Job<'a> {
-    filter: Filter,
-    capabilities: CapabilitySet,
+    privileges: Privileges,
     join: Option<&'a Group>,
     init: BorrowedFd<'a>,
     launch: &'a Launch,
@@ -195,9 +184,19 @@ impl Job<'_> {
         if let Some(group) = self.join {
             group.join()?;
         }
+        // From here on it is seen by the agent, which must not reach this program's file through it.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(system("close itself"))?;
+        if let Some(score) = self.launch.oom_score_adj {
+            process::set_oom_score(score).map_err(system("set oom_score_adj"))?;
+        }
         // No controlling terminal, through which it could type for the caller.
         setsid().map_err(system("begin a session"))?;
-        let namespaces = ThreadNameSpaceType::MOUNT
+        let users = match self.launch.user_namespace {
+            Some(_) => ThreadNameSpaceType::USER,
+            None => ThreadNameSpaceType::empty(),
+        };
+        let namespaces = users
+            | ThreadNameSpaceType::MOUNT
             | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
             | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
             | ThreadNameSpaceType::NETWORK
@@ -206,12 +205,11 @@ impl Job<'_> {
             .map_err(system("enter the container"))?;
         sys::close_from_on_exec(3);
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-        set_no_new_privs(true).map_err(system("renounce new privileges"))?;
         let user = self.wanted.user.as_ref().unwrap_or(&self.launch.user);
         if let Some(to) = &self.terminal {
             terminal::take(to, user.uid).map_err(system("open a terminal in the container"))?;
         }
-        become_user(user, self.capabilities)?;
+        self.privileges.take_on()?;
         let cwd = self.wanted.cwd.as_ref().unwrap_or(&self.launch.cwd);
         std::env::set_current_dir(cwd).map_err(system("enter the working folder"))?;
         // After the change of user, which clears it.
@@ -227,41 +225,8 @@ impl Job<'_> {
         }
         let name = self.wanted.args.first().map_or("", String::as_str);
         let path = program::find(name, &env)?;
-        Ok(program::become_program(&path, &self.wanted.args, &env, &self.filter)?)
+        Ok(program::become_program(&path, &self.wanted.args, &env, &self.privileges)?)
     }
-}
-
-fn capability_set(names: &[String]) -> Result<CapabilitySet, ExecError> {
-    let mut set = CapabilitySet::empty();
-    for name in names {
-        let known = name.strip_prefix("CAP_").and_then(CapabilitySet::from_name);
-        set |= known.ok_or_else(|| ExecError::Capability { name: name.clone() })?;
-    }
-    Ok(set)
-}
-
-/// Takes on user and groups, and keeps these capabilities and no others, now and for ever.
-fn become_user(user: &User, keep: CapabilitySet) -> Result<(), ExecError> {
-    for number in 0..64 {
-        let one = CapabilitySet::from_bits_retain(1 << number);
-        // The first that this kernel does not know ends the list.
-        if !keep.contains(one) && remove_capability_from_bounding_set(one).is_err() {
-            break;
-        }
-    }
-    set_keep_capabilities(!keep.is_empty()).map_err(system("keep capabilities"))?;
-    let groups: Vec<_> =
-        user.additional_gids.iter().map(|gid| nix::unistd::Gid::from_raw(*gid)).collect();
-    nix::unistd::setgroups(&groups).map_err(system("take on the groups"))?;
-    let (uid, gid) = (nix::unistd::Uid::from_raw(user.uid), nix::unistd::Gid::from_raw(user.gid));
-    nix::unistd::setresgid(gid, gid, gid).map_err(system("take on the group"))?;
-    nix::unistd::setresuid(uid, uid, uid).map_err(system("take on the user"))?;
-    let sets = CapabilitySets { effective: keep, permitted: keep, inheritable: keep };
-    set_capabilities(None, sets).map_err(system("drop capabilities"))?;
-    for one in keep.iter() {
-        configure_capability_in_ambient_set(one, true).map_err(system("keep capabilities"))?;
-    }
-    Ok(())
 }
 
 fn supervise(

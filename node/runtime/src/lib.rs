@@ -9,6 +9,7 @@
 //! then `monitor.rs`, which tells the story of one container from its first to its last moment.
 
 pub mod cgroup;
+pub mod contain;
 pub mod control;
 pub mod exec;
 pub mod launch;
@@ -18,19 +19,34 @@ pub mod observe;
 pub mod record;
 pub mod spawn;
 
+mod descriptors;
+mod devices;
 mod failure;
+pub mod pod;
+mod privileges;
 mod process;
 mod program;
+pub mod quota;
+mod reaper;
 mod rootfs;
 mod seccomp;
 mod spec;
 mod sys;
+mod userns;
+mod users;
+mod volumes;
 
 pub use cgroup::{Kernel, Stats};
+pub use contain::{Contained, contain};
 pub use control::{clean, kill_all, set_limits, signal, stats, stop};
+pub use descriptors::raise_descriptor_limit;
 pub use exec::{Ended, Exec, exec};
-pub use launch::{Launch, Limits, LogPolicy, Seccomp, Stop, User};
+pub use launch::{
+    Device, IoDevice, IoWeight, Launch, Limits, LogPolicy, Mount, Namespace, Network, Propagation,
+    Rlimit, Seccomp, Stop, User, UserNamespace,
+};
 pub use observe::{Observation, observe};
-pub use record::{Exit, Failure, State};
+pub use record::{Exit, Failure, Shortfall, State};
 pub use spawn::{MonitorHandle, spawn};
 pub use sys::forget_code;
+pub use users::{UserError, resolve_user};

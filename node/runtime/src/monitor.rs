@@ -28,12 +28,17 @@ mod build;
 mod complaints;
 mod log;
 mod service;
+mod stopping;
 mod waiting;
 
 use crate::cgroup::{CgroupError, Group, Kernel};
+use crate::descriptors;
+use crate::devices::{self, DeviceError, Node};
 use crate::failure;
 use crate::launch::{Launch, LaunchError};
+use crate::pod;
 use crate::process;
+use crate::reaper;
 use crate::record::{self, Failure, ProcessId, RecordError, State};
 use crate::sys::{self, Forked};
 
@@ -49,6 +54,8 @@ enum MonitorError {
     Record(#[from] RecordError),
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
+    #[error(transparent)]
+    Devices(#[from] DeviceError),
     #[error("cannot {operation}")]
     System { operation: &'static str, source: io::Error },
     #[error("there is no launch.json in {run_dir}")]
@@ -66,14 +73,19 @@ fn system<E: Into<io::Error>>(operation: &'static str) -> impl FnOnce(E) -> Moni
 }
 
 /// Runs the hidden subcommands of this crate, if the arguments (program name included) name one:
-/// `monitor RUN_DIR` and `monitor-wait …`. Call it first in `main`, before any thread is started.
+/// `monitor RUN_DIR`, `monitor-wait …`, `pod …` and `container-init …`. Call it first in `main`, before any thread is started.
 pub fn dispatch(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut args = args.into_iter().skip(1);
     let verb = args.next()?;
     if verb == "monitor" {
         return Some(main(&PathBuf::from(args.next()?)));
     }
-    (verb == "monitor-wait").then(|| waiting::main(args))
+    match verb.to_str()? {
+        "monitor-wait" => Some(waiting::main(args)),
+        "pod" => Some(pod::main(args)),
+        reaper::VERB => Some(reaper::main(args)),
+        _ => None,
+    }
 }
 
 /// Owns the container of one run folder until it has ended.
@@ -123,12 +135,15 @@ fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
     launch.check()?;
     let kernel = Kernel::probe()?;
     kernel.check(&launch.limits)?;
+    let devices = devices::resolve(&launch)?;
     let group = Group::create(&kernel, &launch.cgroup)?;
     made.group = Some(group.clone());
+    group.prepare_for(&launch.limits)?;
 
     let deadline = Instant::now() + DEADLINE;
-    let mut container = create(run_dir, &launch, &group, lock.as_fd(), deadline)?;
-    let limits = group.limit(&launch.limits)?;
+    let mut container = create(run_dir, &launch, &devices, &group, lock.as_fd(), deadline)?;
+    let devices_enforced = !launch.privileged && group.restrict_devices(&devices)?;
+    let in_force = group.limit(&launch.limits)?;
     let mut state = State {
         format: record::FORMAT,
         agent: launch.agent.clone(),
@@ -137,11 +152,12 @@ fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
         monitor: myself()?,
         init: container.init,
         cgroups: group.paths(),
-        limits,
-        devices_enforced: container.devices_enforced,
-        seccomp: launch.seccomp != crate::launch::Seccomp::Unconfined,
+        limits: in_force.limits,
+        devices_enforced,
+        seccomp: *launch.filter() != crate::launch::Seccomp::Unconfined,
         started_at_ms: process::now_ms(),
         started: false,
+        shortfalls: in_force.shortfalls,
     };
     // Before the program begins, so that nothing ever runs that no record names.
     record::write(run_dir, record::STATE, &state)?;
@@ -166,6 +182,7 @@ fn become_monitor(run_dir: &Path) -> Result<OwnedFd, MonitorError> {
     // Fails only when it leads a session already, which is as good.
     let _ = setsid();
     expose();
+    descriptors::give_back();
     let lock = hold_lock(run_dir)?;
     let mut blocked = SigSet::empty();
     for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
@@ -217,16 +234,18 @@ fn myself() -> Result<ProcessId, MonitorError> {
 struct Container {
     init: ProcessId,
     pidfd: OwnedFd,
-    devices_enforced: bool,
     stdout: OwnedFd,
     stderr: OwnedFd,
     /// Closed by the kernel when the program starts; a message comes when it cannot.
     program: OwnedFd,
+    /// Where a first process of ours tells how the program ended.
+    status: Option<OwnedFd>,
 }
 
 fn create(
     run_dir: &Path,
     launch: &Launch,
+    devices: &[Node],
     group: &Group,
     lock: std::os::fd::BorrowedFd<'_>,
     deadline: Instant,
@@ -237,18 +256,26 @@ fn create(
     let (complaints, complaints_w) = pipe()?;
     let (stdout, stdout_w) = pipe()?;
     let (stderr, stderr_w) = pipe()?;
-    let devices_enforced = group.restrict_devices()?;
+    let (status, status_w) = if launch.init { Some(pipe()?).unzip() } else { (None, None) };
     let target = group.clone_target()?;
     match sys::fork(target.as_ref().map(AsFd::as_fd)).map_err(system("fork the builder"))? {
         Forked::Child => {
             // Init must not hold the lock after this process; nor may the builder read the pipes.
-            let must_close = [lock, built.as_fd(), program.as_fd(), complaints.as_fd()];
+            let mut must_close = vec![lock, built.as_fd(), program.as_fd(), complaints.as_fd()];
+            must_close.extend(status.as_ref().map(AsFd::as_fd));
             complaints::collect_into(complaints_w);
-            let job = build::Job { run_dir, launch, stdout: stdout_w, stderr: stderr_w };
+            let job = build::Job {
+                run_dir,
+                launch,
+                devices,
+                stdout: stdout_w,
+                stderr: stderr_w,
+                status: status_w,
+            };
             build::main(job, group, target.is_none(), built_w, program_w, &must_close)
         }
         Forked::Parent(builder) => {
-            drop((built_w, program_w, complaints_w, stdout_w, stderr_w));
+            drop((built_w, program_w, complaints_w, stdout_w, stderr_w, status_w));
             let report = receive(&built, deadline, "making the container");
             let report = report.map(|text| text.and_then(|text| serde_json::from_str(&text).ok()));
             let init = match report {
@@ -278,7 +305,7 @@ fn create(
             let pidfd = process::open(init)
                 .map_err(system("watch the container"))?
                 .ok_or(MonitorError::Silent)?;
-            Ok(Container { init, pidfd, devices_enforced, stdout, stderr, program })
+            Ok(Container { init, pidfd, stdout, stderr, program, status })
         }
     }
 }
@@ -349,6 +376,7 @@ fn become_wait_role(
     container: Container,
 ) -> Result<Infallible, MonitorError> {
     let fds = [lock, &container.pidfd, &container.stdout, &container.stderr];
+    let fds = fds.into_iter().chain(&container.status);
     let mut command = Command::new("/proc/self/exe");
     command.arg("monitor-wait").arg(run_dir);
     for fd in fds {
@@ -362,6 +390,7 @@ fn describe(error: &MonitorError, instance: Option<String>) -> Failure {
     let (operation, errno) = match error {
         MonitorError::Launch(_) => ("check the launch", None),
         MonitorError::Record(_) | MonitorError::NoLaunch { .. } => ("use the run folder", None),
+        MonitorError::Devices(_) => ("find the agent's devices", None),
         MonitorError::Cgroup(_) => ("set up the control group", None),
         MonitorError::System { operation, .. } => (*operation, None),
         MonitorError::Late { operation } => (*operation, None),

@@ -284,11 +284,11 @@ fn take_the_way(teller: &mut Teller, lower: &Path) {
     if teller.tell(Need::NamespaceMount, alone) {
         try_mounts(teller, lower);
     }
-    match Filter::new(Seccomp::Default, &[]) {
+    match Filter::new(&Seccomp::Default, &[]) {
         Err(_) => teller.say(Need::Seccomp, NO_FILTER),
         Ok(filter) => {
             let applied = filter.apply().map_err(|error| match error {
-                SeccompError::Apply(_) => io::Error::last_os_error(),
+                SeccompError::Apply(source) => source,
                 other => io::Error::other(other.to_string()),
             });
             teller.tell(Need::Seccomp, applied);
@@ -343,7 +343,7 @@ fn detached(kind: &str) -> io::Result<OwnedFd> {
 
 fn attach(kind: &str, target: &Path) -> io::Result<()> {
     let made = detached(kind)?;
-    sys::restrict_mount(made.as_fd())?;
+    sys::change_mount(made.as_fd(), sys::MountChange::default())?;
     Ok(move_mount(&made, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }
 

@@ -66,6 +66,26 @@ pub fn is_abandoned(pipe: BorrowedFd<'_>) -> bool {
     asked.is_ok() && fds.iter().any(|fd| fd.revents().contains(PollFlags::ERR))
 }
 
+/// Makes the calling process, and what it starts, more or less welcome to the kernel when it is short
+/// of memory.
+pub fn set_oom_score(score: u16) -> io::Result<()> {
+    const FILE: &str = "/proc/self/oom_score_adj";
+    let now = std::fs::read_to_string(FILE)?;
+    if now.trim().parse() == Ok(i32::from(score)) {
+        return Ok(());
+    }
+    std::fs::write(FILE, score.to_string()).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => io::Error::new(
+            error.kind(),
+            format!(
+                "{score} is less than {}, which only CAP_SYS_RESOURCE may lower: {error}",
+                now.trim()
+            ),
+        ),
+        _ => error,
+    })
+}
+
 /// Milliseconds of Unix time; a clock before 1970 counts as 1970.
 pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

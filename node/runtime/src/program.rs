@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use crate::seccomp::{Filter, SeccompError};
+use crate::privileges::{PrivilegeError, Privileges};
 use crate::spec::DEFAULT_PATH;
 use crate::sys;
 
@@ -37,9 +37,12 @@ pub enum ProgramError {
         /// The path asked for.
         name: String,
     },
-    /// The filter is not in force.
+    /// There is no process for it beside the first one.
+    #[error("cannot split the first process from the program")]
+    Split(#[source] io::Error),
+    /// It does not get what it may do.
     #[error(transparent)]
-    Filter(#[from] SeccompError),
+    Privileges(#[from] PrivilegeError),
     /// The kernel refused.
     #[error("cannot run {path}")]
     Execute {
@@ -74,12 +77,13 @@ pub fn find<'a>(
     found.ok_or_else(|| ProgramError::NotInPath { name: owned(), search: search.to_owned() })
 }
 
-/// Becomes the program: signals as new, the filter in force, then exec.
+/// Becomes the program: signals as new, the filter in force, then exec. The privileges have been taken
+/// on before.
 pub fn become_program(
     path: &Path,
     args: &[String],
     env: &[String],
-    filter: &Filter,
+    privileges: &Privileges,
 ) -> Result<Infallible, ProgramError> {
     let execute = |source| ProgramError::Execute { path: path.to_owned(), source };
     let c_string = |text: &[u8]| CString::new(text).map_err(|error| execute(error.into()));
@@ -89,7 +93,7 @@ pub fn become_program(
     };
     let (args, env) = (c_strings(args)?, c_strings(env)?);
     sys::restore_signals();
-    filter.apply()?;
+    privileges.seal()?;
     let Err(errno) = nix::unistd::execve(&c_path, &args, &env);
     Err(execute(errno.into()))
 }

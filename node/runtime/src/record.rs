@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::launch::Limits;
 
-/// The format of every record that this version writes.
+/// The format of the records that this version writes. What an older version left out is as if it
+/// had not happened.
 pub const FORMAT: u32 = 1;
 
 /// What was asked for.
@@ -33,6 +34,12 @@ pub const OCI: &str = "oci";
 pub const ROOTFS: &str = "rootfs";
 /// Where control group hierarchies are put aside, in the container's mount namespace only.
 pub const HIDDEN: &str = "hidden";
+/// Where volumes wait to be mounted, in the container's mount namespace only.
+pub const MOUNTS: &str = "mounts";
+/// Where layers are seen through other ids, in the container's mount namespace only.
+pub const LOWERS: &str = "lowers";
+/// Where handed-over files are copied to, in the container's mount namespace only.
+pub const FILES: &str = "files";
 /// Mount points and files that an image may lack.
 pub const SKELETON: &str = "skeleton";
 
@@ -98,6 +105,18 @@ pub struct State {
     /// Whether the program has begun; before that the container is made and waits.
     #[serde(default = "yes")]
     pub started: bool,
+    /// Wishes that are not in force here, and why: only those that the launch did not require.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shortfalls: Vec<Shortfall>,
+}
+
+/// A wish that is not in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortfall {
+    /// The field of the launch, such as `limits.io_weight`.
+    pub field: String,
+    /// Why not, and what would help.
+    pub why: String,
 }
 
 fn yes() -> bool {
@@ -129,6 +148,13 @@ pub struct Exit {
     pub log_bytes: u64,
     /// Bytes of output that could not be written, as with a full disk.
     pub log_bytes_lost: u64,
+    /// Bytes of output dropped by the rate limit.
+    #[serde(default)]
+    pub log_bytes_dropped: u64,
+    /// How the program that was run before the stop signal ended, as a shell would report it; 124
+    /// when its time was over. `None` if there was none.
+    #[serde(default)]
+    pub pre_stop_code: Option<i32>,
 }
 
 /// `failed.json`: why there is no container.

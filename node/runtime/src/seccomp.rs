@@ -9,11 +9,16 @@ use std::collections::BTreeMap;
 
 use seccompiler::BpfProgram;
 
-use crate::launch::Seccomp;
+use crate::launch::{Argument, Compare, Seccomp};
+use crate::sys;
 
 mod compile;
+mod profile;
 
 use compile::{ENOSYS, Verdict};
+
+/// What is not listed.
+const REFUSED: Verdict = Verdict::Fail(compile::EPERM);
 
 const TABLE: &str = include_str!("seccomp/syscalls.txt");
 
@@ -34,9 +39,35 @@ pub enum SeccompError {
         /// The line.
         line: &'static str,
     },
+    /// The filter forbids what is done after it is in force.
+    #[error(
+        "with no_new_privileges off, the system call filter must allow {call}, by which the last \
+         rights are given up; allow it, or leave no_new_privileges on"
+    )]
+    Blocks {
+        /// The call.
+        call: &'static str,
+    },
+    /// A profile contradicts itself.
+    #[error("seccomp: two rules for '{call}' say different things; keep one of them")]
+    Contradiction {
+        /// The call.
+        call: String,
+    },
+    /// A profile is too much for the kernel.
+    #[error("seccomp: the profile comes to {length} instructions; the kernel takes 4096")]
+    TooLong {
+        /// How long it is.
+        length: usize,
+    },
+    /// No program can be started under a profile.
+    #[error(
+        "seccomp: the profile forbids execve, by which the program itself is started; allow it"
+    )]
+    Starts,
     /// The kernel refused the filter.
     #[error("cannot put the system call filter in force")]
-    Apply(#[from] seccompiler::Error),
+    Apply(#[source] std::io::Error),
 }
 
 /// A filter, or none where none is wanted.
@@ -48,23 +79,46 @@ impl Filter {
     ///
     /// # Errors
     /// There is none for this architecture.
-    pub fn new(kind: Seccomp, capabilities: &[String]) -> Result<Self, SeccompError> {
+    pub fn new(kind: &Seccomp, capabilities: &[String]) -> Result<Self, SeccompError> {
         match kind {
             Seccomp::Unconfined => Ok(Self(None)),
+            Seccomp::Profile(profile) => Ok(Self(Some(profile::filter(profile)?))),
             Seccomp::Default => {
                 let (column, architecture) = target()?;
                 let verdicts = verdicts(column, capabilities)?;
-                Ok(Self(Some(compile::compile(architecture, &verdicts))))
+                Ok(Self(Some(compile::compile(architecture, &verdicts, &REFUSED))))
             }
         }
     }
 
-    /// Puts the filter in force for the calling process, for ever, under no_new_privs.
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether it can be put in force by a process that has not renounced new privileges: it gives
+    /// its last ones up afterwards, which the filter must allow.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check_without_promise(&self) -> Result<(), SeccompError> {
+        let Some(program) = &self.0 else { return Ok(()) };
+        let (_, architecture) = target()?;
+        let number = u32::try_from(nix::libc::SYS_capset).unwrap_or(u32::MAX);
+        match compile::allows(program, architecture, number) {
+            true => Ok(()),
+            false => Err(SeccompError::Blocks { call: "capset" }),
+        }
+    }
+
+    /// Puts the filter in force for the calling process, for ever. The process has renounced new
+    /// privileges, or is an administrator.
     ///
     /// # Errors
     /// The kernel refuses it.
     pub fn apply(&self) -> Result<(), SeccompError> {
-        self.0.as_ref().map_or(Ok(()), |program| Ok(seccompiler::apply_filter(program)?))
+        let apply = |program| sys::install_filter(program).map_err(SeccompError::Apply);
+        self.0.as_deref().map_or(Ok(()), apply)
     }
 }
 
@@ -77,6 +131,18 @@ fn target() -> Result<(usize, u32), SeccompError> {
         "arm" => Ok((4, 0x4000_0028)),
         arch => Err(SeccompError::Architecture { arch }),
     }
+}
+
+/// Every call of the table that this processor has, and its number.
+fn numbers(column: usize) -> Result<impl Iterator<Item = (&'static str, u32)>, SeccompError> {
+    let rows = TABLE.lines().filter(|line| !line.starts_with('#'));
+    let cells = move |line: &'static str| {
+        let mut fields = line.split(' ');
+        let cells = fields.next().zip(fields.nth(column - 1));
+        cells.ok_or(SeccompError::Table { line })
+    };
+    let cells = rows.map(cells).collect::<Result<Vec<_>, _>>()?;
+    Ok(cells.into_iter().filter_map(|(name, number)| Some((name, number.parse().ok()?))))
 }
 
 /// What happens to each call of the table that this processor has.
@@ -114,6 +180,17 @@ const FAMILIES: &[u32] = &[38, 40];
 /// As in Docker's defaults: Linux, 32-bit addresses, and asking.
 const PERSONALITIES: &[u32] = &[0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
+/// By which an owner takes files out of the project whose quota they count towards: FSSETXATTR, and
+/// SETFLAGS on 64 and 32 bits.
+const LEAVE_PROJECT: [u32; 3] = [0x401c_5820, 0x4008_6602, 0x4004_6602];
+
+/// Refuses one request; the kernel looks at 32 bits of it only.
+fn requested(request: u32) -> (Vec<Argument>, u32) {
+    let (value, value_two) = (u64::from(u32::MAX), u64::from(request));
+    let is = Argument { index: 1, value, value_two, op: Compare::MaskedEqual };
+    (vec![is], compile::RETURN_ERRNO | u32::from(compile::EPERM))
+}
+
 /// Calls judged by their arguments.
 fn special(name: &str, may_make_namespaces: bool) -> Verdict {
     match name {
@@ -124,6 +201,7 @@ fn special(name: &str, may_make_namespaces: bool) -> Verdict {
         "clone3" => Verdict::Fail(ENOSYS),
         "socket" => Verdict::AllowUnless(FAMILIES),
         "personality" => Verdict::AllowOnly(PERSONALITIES),
+        "ioctl" => Verdict::Judge(LEAVE_PROJECT.map(requested).to_vec(), compile::RETURN_ALLOW),
         _ => Verdict::Fail(compile::EPERM),
     }
 }

@@ -8,14 +8,12 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use skerry_core::ids::AgentName;
+use skerry_core::manifest::{FILE_MAX, Manifest};
 
-use super::failure::Refusal;
-use super::{Format, image, manifest, output};
+use super::failure::{self, Refusal};
+use super::{Format, image, output};
 use crate::api::{Applied, Apply};
 use crate::client::Client;
-
-/// Larger files are not read.
-const FILE_MAX: u64 = 4 * 1024 * 1024;
 
 /// Creates or changes agents as YAML or JSON files say; others stay as they are
 #[derive(Debug, Clone, Args)]
@@ -42,17 +40,21 @@ pub struct ApplyArgs {
 
 /// Reads the files, resolves the images, hands all over, and prints what came of it.
 pub async fn apply(client: &Client, state_dir: &Path, args: ApplyArgs) -> anyhow::Result<ExitCode> {
-    let mut agents = Vec::new();
+    let mut manifest = Manifest::default();
+    let mut resolve =
+        |image: &str| image::resolve(state_dir, image).map_err(|error| failure::sentence(&error));
     for file in &args.files {
         let (name, text) = read(file)?;
-        for form in manifest::parse(&name, &text)? {
-            let digest = image::resolve(state_dir, &form.image)
-                .with_context(|| format!("{name}: agent '{}'", form.name))?;
-            agents.push(form.spec(digest));
-        }
+        manifest.read(&name, &text, &mut resolve);
     }
-    let wish =
-        Apply { agents, configs: Default::default(), prune: args.prune, dry_run: args.dry_run };
+    // What holds between agents is the node's to judge: it knows those that are there already.
+    let (agents, configs) = manifest.finish()?;
+    if agents.is_empty() && configs.is_empty() && !args.prune {
+        return Err(
+            Refusal("the files hold no agent; with --prune, all would be removed".into()).into()
+        );
+    }
+    let wish = Apply { agents, configs, prune: args.prune, dry_run: args.dry_run };
     let applied = client.apply(&wish).await?;
     match args.format {
         Format::Json => output::json(&applied)?,
@@ -61,7 +63,8 @@ pub async fn apply(client: &Client, state_dir: &Path, args: ApplyArgs) -> anyhow
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(file: &str) -> anyhow::Result<(String, String)> {
+/// The name of a file for messages, and what it holds.
+pub fn read(file: &str) -> anyhow::Result<(String, String)> {
     let mut text = String::new();
     let name = if file == "-" { "standard input" } else { file };
     let source: Box<dyn Read> = match file {
@@ -69,10 +72,10 @@ fn read(file: &str) -> anyhow::Result<(String, String)> {
         path => Box::new(File::open(path).with_context(|| format!("cannot open {path}"))?),
     };
     source
-        .take(FILE_MAX + 1)
+        .take(FILE_MAX as u64 + 1)
         .read_to_string(&mut text)
         .with_context(|| format!("cannot read {name}"))?;
-    if text.len() as u64 > FILE_MAX {
+    if text.len() > FILE_MAX {
         return Err(Refusal(format!("{name} has more than {FILE_MAX} bytes")).into());
     }
     Ok((name.to_owned(), text))

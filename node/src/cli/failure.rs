@@ -51,8 +51,14 @@ pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "skerry: {text}");
 }
 
+/// An empty line on stderr.
+pub fn blank_line() {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr());
+}
+
 /// The error and every cause, outermost first; a cause that was already said is not said again.
-fn sentence(error: &anyhow::Error) -> String {
+pub fn sentence(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
         let part = cause.to_string();

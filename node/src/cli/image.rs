@@ -12,11 +12,11 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use skerry_core::ids::Digest;
+use skerry_core::reading::nearest;
 use skerry_images::{Image, ImageConfig, ImageRecord, ImportOptions, Imported, Platform, Source};
 use skerry_images::{Store, StoreError};
 
 use super::failure::Refusal;
-use super::nearest::nearest;
 use super::table::{self, NOTHING};
 use super::{Format, Place, block_on, output, pack, units};
 use crate::client::{Client, ClientError};

@@ -83,7 +83,15 @@ fn text(status: &NodeStatus) -> String {
         ("Cgroups", status.cgroup.clone()),
         ("Local", format!("run and apply are {local}")),
     ];
+    if status.down {
+        lines.push(("Down", "everything is stopped until: skerry up".to_owned()));
+    }
     lines.extend(status.store_notice.clone().map(|notice| ("Store", notice)));
+    lines.extend(
+        status.troubles.iter().flat_map(|trouble| {
+            [("Trouble", trouble.what.clone()), ("  next", trouble.next.clone())]
+        }),
+    );
     lines.extend(status.refused.iter().map(|refused| {
         let times =
             if refused.count > 1 { format!(" ({} times)", refused.count) } else { String::new() };

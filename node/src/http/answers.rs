@@ -6,20 +6,27 @@ use std::time::Duration;
 
 use hyper::{Response, StatusCode};
 use skerry_core::ids::AgentName;
+use skerry_core::reading;
 use skerry_sync::{Link, LinkState};
-use tokio::sync::watch;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::{Body, json, refuse};
 use crate::api::{
     AgentDetail, AgentList, AgentStats, Applied, Apply, DocumentInForce, NodeStatus, StatsList,
 };
-use crate::containers::{Containers, limits_in_force};
+use crate::containers::{Containers, limits_in_force, shortfalls};
+use crate::down::Mark;
 use crate::identity::Identity;
 use crate::ledger::{Desk, LedgerError, Public, Verb};
 use crate::reconciler::Snapshot;
+use crate::store::{HealingStore, StoreError};
+use crate::troubles::Troubles;
+use crate::wake::Event;
 
 /// How long a question for a newer revision is held.
 const HOLD: Duration = Duration::from_secs(30);
+/// How long a status waits for agents to be looked at.
+const INSPECT: Duration = Duration::from_secs(2);
 
 /// What the API needs to know of the node.
 pub struct Node {
@@ -41,8 +48,18 @@ pub struct Node {
     pub cgroup: String,
     /// How the state came to be.
     pub store_notice: Option<String>,
-    /// Whether local wishes are allowed.
-    pub local_wishes: bool,
+    /// What stands in its way.
+    pub troubles: Troubles,
+    /// Its state, as far as the disk has trouble.
+    pub disk: Arc<HealingStore>,
+    /// The way to the reconciler.
+    pub door: mpsc::Sender<Event>,
+    /// Whether somebody would start the node's process again if it ended.
+    pub supervised: bool,
+    /// Whether everything is to stay stopped.
+    pub mark: Mark,
+    /// Told when the node's process is to end.
+    pub ending: Arc<Notify>,
 }
 
 impl Node {
@@ -69,17 +86,22 @@ impl Node {
         let Ok(name) = name.parse::<AgentName>() else { return unknown(name) };
         let Some(status) = snapshot.status.get(&name) else { return unknown(name.as_str()) };
         let desired = self.ledger.borrow().desired.clone();
+        let wanted = desired.agents.get(&name);
+        let wanted = wanted.or_else(|| desired.jobs.get(&name).map(|job| &job.agent));
         let found = snapshot.found.get(&name);
         let state = found.and_then(|found| found.state.as_ref());
         let cgroups = state.map(|s| s.cgroups.iter().map(|c| c.display().to_string()).collect());
         let detail = AgentDetail {
             status: status.clone(),
-            desired: desired.agents.get(&name).map(|wanted| wanted.spec.clone()),
+            desired: wanted.map(|wanted| wanted.spec.clone()),
             running: found.map(|found| found.seen.spec.clone()),
             limits_in_force: state.map(limits_in_force),
             cgroups: cgroups.unwrap_or_default(),
             monitor_pid: state.and_then(|state| u32::try_from(state.monitor.pid).ok()),
             started_at_ms: state.map(|state| state.started_at_ms),
+            shortfalls: state.map(shortfalls).unwrap_or_default(),
+            history: self.containers.exits(&name),
+            job: self.job(&name),
             run_dir: self.containers.run_dir(&name).display().to_string(),
             log_dir: self.containers.log_dir(&name).display().to_string(),
             name,
@@ -87,8 +109,16 @@ impl Node {
         json(StatusCode::OK, &detail)
     }
 
+    /// Has agents looked at, so that what nobody was told of is found now.
+    async fn inspect(&self) {
+        let (asked, done) = oneshot::channel();
+        if self.door.try_send(Event::Inspect(asked)).is_ok() {
+            let _ = tokio::time::timeout(INSPECT, done).await;
+        }
+    }
+
     pub(super) async fn apply(&self, bytes: &[u8]) -> Response<Body> {
-        let apply: Apply = match serde_json::from_slice(bytes) {
+        let apply: Apply = match reading::read(bytes) {
             Ok(apply) => apply,
             Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("the request: {error}")),
         };
@@ -121,13 +151,19 @@ impl Node {
                 pids: Some(stats.pids),
                 pids_limit: limits.pids.map(u64::from),
                 oom_kills: Some(stats.oom_kills),
+                throttled_usec: Some(stats.throttled_usec),
+                read_bytes: Some(stats.read_bytes),
+                written_bytes: Some(stats.written_bytes),
             };
             Some((name.clone(), told))
         });
         json(StatusCode::OK, &StatsList { agents: running.collect() })
     }
 
-    pub(super) fn status(&self) -> Response<Body> {
+    pub(super) async fn status(&self) -> Response<Body> {
+        self.inspect().await;
+        // Nobody looks at the disk while nothing is written: who asks wants to know it now.
+        self.disk.look();
         let ledger = self.ledger.borrow().clone();
         let mut agents: BTreeMap<String, u32> = BTreeMap::new();
         for status in self.snapshots.borrow().status.values() {
@@ -155,7 +191,9 @@ impl Node {
             agents,
             cgroup: self.cgroup.clone(),
             store_notice: self.store_notice.clone(),
-            local_wishes: self.local_wishes,
+            troubles: self.troubles.list(),
+            local_wishes: ledger.local_allowed,
+            down: self.snapshots.borrow().down,
         };
         json(StatusCode::OK, &status)
     }
@@ -172,18 +210,21 @@ fn words(state: &LinkState) -> String {
     }
 }
 
-fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Response<Body> {
+pub(super) fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Response<Body> {
     match applied {
         Ok(applied) => json(StatusCode::OK, &Applied { revision, ..applied }),
         Err(error) => {
             let status = match &error {
-                LedgerError::Unknown(_) | LedgerError::UnknownConfig(_) => StatusCode::NOT_FOUND,
+                LedgerError::Unknown(_) | LedgerError::UnknownConfig(_) | LedgerError::Part(..) => {
+                    StatusCode::NOT_FOUND
+                }
                 LedgerError::NoLocal => StatusCode::FORBIDDEN,
                 LedgerError::Fleet(..) | LedgerError::Needed(..) | LedgerError::Admit(_) => {
                     StatusCode::CONFLICT
                 }
                 LedgerError::Spec(_) => StatusCode::BAD_REQUEST,
                 LedgerError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+                LedgerError::Store(StoreError::Disk { .. }) => StatusCode::INSUFFICIENT_STORAGE,
                 LedgerError::Store(_) | LedgerError::Row(..) | LedgerError::Document(_) => {
                     StatusCode::INTERNAL_SERVER_ERROR
                 }

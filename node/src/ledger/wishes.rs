@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skerry_core::admit;
 use skerry_core::agent::SpecError;
-use skerry_core::desired::LocalWish;
+use skerry_core::desired::{LocalWish, own_names};
 use skerry_core::document::{check_agents, check_configs};
 use skerry_core::ids::{AgentName, DataKey, DataName};
 
@@ -21,7 +21,9 @@ impl Ledger {
             return Err(LedgerError::NoLocal);
         }
         for spec in &apply.agents {
-            self.refuse_fleet(&spec.name)?;
+            for name in own_names(spec) {
+                self.refuse_fleet(&name)?;
+            }
         }
         let mut names = BTreeSet::new();
         if let Some(twice) = apply.agents.iter().find(|spec| !names.insert(&spec.name)) {
@@ -81,7 +83,11 @@ impl Ledger {
     pub(super) fn change(&mut self, name: &AgentName, verb: Verb) -> Result<Applied, LedgerError> {
         let Some(wish) = self.local.get(name) else {
             self.refuse_fleet(name)?;
-            return Err(LedgerError::Unknown(name.clone()));
+            let mut specs = self.local.values().map(|wish| &wish.spec);
+            return Err(match specs.find(|spec| own_names(spec).contains(name)) {
+                Some(whole) => LedgerError::Part(name.clone(), whole.name.clone()),
+                None => LedgerError::Unknown(name.clone()),
+            });
         };
         let mut wish = wish.clone();
         let mut applied = Applied::default();
@@ -99,7 +105,10 @@ impl Ledger {
                 wish.stopped = true;
                 applied.removed.push(name.clone());
             }
-            Verb::Start if !wish.stopped => applied.unchanged.push(name.clone()),
+            // A job that is not stopped is run now, beside its schedule.
+            Verb::Start if !wish.stopped && wish.spec.job.is_none() => {
+                applied.unchanged.push(name.clone())
+            }
             Verb::Start | Verb::Restart => {
                 wish.stopped = false;
                 wish.generation += 1;
@@ -144,7 +153,7 @@ impl Ledger {
 
     fn refuse_fleet(&self, name: &AgentName) -> Result<(), LedgerError> {
         let Some(document) = &self.document else { return Ok(()) };
-        let taken = document.get().agents.iter().any(|spec| spec.name == *name);
+        let taken = document.get().agents.iter().any(|spec| own_names(spec).contains(name));
         if taken && !self.local.contains_key(name) {
             return Err(LedgerError::Fleet(name.clone(), document.get().version));
         }

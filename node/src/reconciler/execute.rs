@@ -1,14 +1,15 @@
 //! One step, one effect. A step that fails is told by `false`, and by what is observed after it.
 
-use skerry_core::desired::Desired;
+use skerry_core::desired::{Desired, DesiredAgent};
 use skerry_core::health::Check;
 use skerry_core::ids::AgentName;
 use skerry_core::plan::Step;
 
 use super::Reconciler;
 use crate::clock;
+use crate::containers::history::Circumstances;
 use crate::containers::{ContainerError, Found};
-use crate::probe;
+use crate::probe::Subject;
 use crate::store::StoreError;
 use crate::wake::{Event, watch_child};
 
@@ -77,18 +78,40 @@ impl Reconciler {
                     self.watched.insert(name.clone(), pid);
                 }
                 watch_child(name.clone(), monitor, self.events_in.clone());
-                let run_dir = self.containers.run_dir(name);
-                if let Err(error) = self.watcher.add(name, &run_dir) {
-                    tracing::warn!(agent = %name, %error, "cannot watch the run folder");
-                }
+                self.watch(name);
                 self.look(name);
                 Ok(())
             }
             Err(error) => {
+                if matches!(error, StepError::Image(_)) {
+                    // It is not whole: said as such, until it is imported again.
+                    self.present.remove(&wanted.spec.image);
+                    return Err(error);
+                }
                 // It backs off like one that started and failed.
-                self.found.insert(name.clone(), Found::failed(wanted, error.to_string()));
+                let failed = Found::failed(wanted, told(&error));
+                self.judge_start(name, &failed.seen.phase);
+                self.note_end(name, &failed);
+                self.found.insert(name.clone(), failed);
                 Err(error)
             }
+        }
+    }
+
+    /// Writes down how an agent ended. What cannot be written is told, and nothing waits for it.
+    pub(super) fn note_end(&self, name: &AgentName, found: &Found) {
+        let remembered = self.memory.of(name);
+        let of_run = |wanted: &DesiredAgent| wanted.run.as_ref().map(|run| run.execution.clone());
+        let with_runs = self.kept.book.lay_over(&self.ledger.borrow().desired);
+        let wanted = with_runs.agents.get(name).filter(|w| w.instance == found.seen.instance);
+        let known = Circumstances {
+            why: remembered.and_then(|memory| memory.stop).map(|stop| stop.why),
+            restarts: remembered.map_or(0, |memory| memory.restarts),
+            execution: wanted.and_then(of_run),
+            now_ms: clock::wall_ms(),
+        };
+        if let Err(error) = self.containers.note_end(name, found, known) {
+            tracing::warn!(agent = %name, %error, "its history is not kept");
         }
     }
 
@@ -117,12 +140,26 @@ impl Reconciler {
     fn probe(&self, name: &AgentName, check: Check) {
         let Some(found) = self.found.get(name) else { return };
         let (Some(how), Some(state)) = (check.of(&found.seen.spec), &found.state) else { return };
-        let (agent, events) = (name.clone(), self.events_in.clone());
-        let (how, pid) = (how.clone(), state.init.pid);
+        let (how, events, prober) = (how.clone(), self.events_in.clone(), self.prober.clone());
         let run_dir = self.containers.run_dir(name);
+        let subject = Subject { agent: name.clone(), check, run_dir, pid: state.init.pid };
         tokio::spawn(async move {
-            let result = probe::probe(&how, &run_dir, pid).await;
-            let _ = events.send(Event::Probed { agent, check, result }).await;
+            let result = prober.probe(&how, &subject).await;
+            let _ = events.send(Event::Probed { agent: subject.agent, check, result }).await;
         });
     }
+}
+
+/// An error with its causes, in one line.
+fn told(error: &StepError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -16,25 +16,35 @@ use crate::store::{Durability, Space, Store, StoreError};
 /// The book, where it is kept, and the boot that it is read in.
 pub(super) struct Kept {
     pub(super) book: Book,
+    /// The store could not be read: what is in it must not be overwritten.
+    unread: bool,
     store: Arc<dyn Store>,
     boot: String,
 }
 
 impl Kept {
-    /// Reads the book. One that cannot be read is begun anew, and said: agents must not wait for it.
+    /// Reads the book. One that makes no sense is begun anew, and said: agents must not wait for it.
+    /// While the store cannot be read no job begins.
     pub(super) fn load(store: Arc<dyn Store>) -> std::io::Result<Self> {
-        let book = match store.get(Space::Jobs, ONLY) {
-            Ok(None) => Book::default(),
-            Ok(Some(row)) => serde_json::from_slice(&row).unwrap_or_else(|error| {
-                tracing::error!(%error, "the book of jobs cannot be read: begun anew");
-                Book::default()
-            }),
-            Err(error) => {
-                tracing::error!(%error, "the book of jobs cannot be read: begun anew");
-                Book::default()
-            }
-        };
-        Ok(Self { book, store, boot: clock::boot()? })
+        let mut kept = Self { book: Book::default(), unread: true, store, boot: clock::boot()? };
+        if let Err(error) = kept.read() {
+            tracing::error!(%error, "the book of jobs cannot be read yet");
+        }
+        Ok(kept)
+    }
+
+    fn read(&mut self) -> Result<(), StoreError> {
+        if self.unread {
+            let row = self.store.get(Space::Jobs, ONLY)?;
+            self.book = row.map_or_else(Book::default, |row| {
+                serde_json::from_slice(&row).unwrap_or_else(|error| {
+                    tracing::error!(%error, "the book of jobs makes no sense: begun anew");
+                    Book::default()
+                })
+            });
+            self.unread = false;
+        }
+        Ok(())
     }
 
     fn now(&self) -> Now<'_> {
@@ -53,6 +63,11 @@ impl Reconciler {
     /// down does not happen.
     pub(super) fn turn_book(&mut self, desired: &Desired, observed: &Observed) -> Option<Tick> {
         let kept = &mut self.kept;
+        if let Err(error) = kept.read() {
+            tracing::debug!(%error, "the book of jobs cannot be read yet");
+            let waits = !desired.jobs.is_empty();
+            return waits.then(|| clock::tick().after(super::span(super::STORE_AGAIN)));
+        }
         if desired.jobs.is_empty() && kept.book == Book::default() {
             return None;
         }

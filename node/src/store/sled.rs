@@ -6,13 +6,15 @@
 //! - No flush timer: durability is explicit. The worker threads would still wake once a second each
 //!   with nothing to do: they inherit a timer slack that lets them sleep.
 //! - It is compared with the exports ([`super::export`]) at open. If it cannot be read, or is behind
-//!   them, it is moved aside and made again from the newest whole export.
+//!   them, it is moved aside and made again from the newest whole export. An error of the disk (no
+//!   room, read-only, a read that fails) says nothing of what is on it, and moves nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::disk::Fault;
 use super::export::{self, Export};
 use super::{Change, Durability, Row, Space, Store, StoreError};
 
@@ -50,21 +52,55 @@ impl SledStore {
         fs::create_dir_all(folder).map_err(io("create", folder))?;
         let database = folder.join("sled");
         let best = export::newest(folder);
-        let trouble = match Self::open_database(&database) {
-            Ok(db) => match (generation(&db), best.as_ref().map(|e| e.generation)) {
-                (Ok(found), kept) if found >= kept.unwrap_or(0) => {
-                    return Ok(Opened { store: Self::with(db, folder, found), notice: None });
-                }
-                (Ok(found), kept) => {
-                    let kept = kept.unwrap_or(0);
+        let opened = Self::open_database(&database);
+        let opened = opened.and_then(|db| generation(&db).map(|found| (db, found)));
+        let trouble = match opened {
+            Ok((db, found)) => match best.as_ref().map(|export| export.generation) {
+                Some(kept) if found < kept => {
                     format!("generation {found} found where the export has {kept}")
                 }
-                (Err(error), _) => error.to_string(),
+                kept => {
+                    let store = Self::with(db, folder, found);
+                    if kept.is_none() {
+                        // So that a database without one is known to have been lost.
+                        store.export(found)?;
+                    }
+                    return Ok(Opened { store, notice: None });
+                }
             },
-            Err(error @ (StoreError::InUse { .. } | StoreError::Io { .. })) => return Err(error),
+            Err(error @ StoreError::InUse { .. }) => return Err(error),
+            Err(error) if error.fault().is_some() => return Err(error),
             Err(error) => error.to_string(),
         };
         Self::rebuild(folder, &database, best, &trouble)
+    }
+
+    /// Opens the store again after a commit that failed: rows that matter are as they were exported
+    /// last, whatever of that commit has reached the disk.
+    ///
+    /// # Errors
+    /// As [`SledStore::open`].
+    pub fn open_again(folder: &Path) -> Result<Self, StoreError> {
+        let store = Self::open(folder)?.store;
+        let Some(export) = export::newest(folder) else { return Ok(store) };
+        let mut generation = store.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        if export.generation < *generation {
+            let mut batch = ::sled::Batch::default();
+            for (key, _) in store.exported()? {
+                batch.remove(key);
+            }
+            for (key, value) in export.rows {
+                batch.insert(key, value);
+            }
+            batch.insert(GENERATION, &export.generation.to_be_bytes());
+            with_timer_slack(|| {
+                store.db.apply_batch(batch).map_err(database_error("restore"))?;
+                store.sync()
+            })?;
+            *generation = export.generation;
+        }
+        drop(generation);
+        Ok(store)
     }
 
     /// Opens and closes a store that is there, and says what [`SledStore::open`] would have to repair.
@@ -118,28 +154,47 @@ impl SledStore {
         if aside.exists() {
             fs::remove_dir_all(&aside).map_err(io("remove", &aside))?;
         }
-        fs::rename(database, &aside).map_err(io("move aside", database))?;
-        let db = Self::open_database(database)?;
+        if database.exists() {
+            fs::rename(database, &aside).map_err(io("move aside", database))?;
+        }
+        let made = Self::make_again(folder, database, &best);
+        if made.is_err() && aside.exists() {
+            // The next attempt must find what this one found.
+            let _ = fs::remove_dir_all(database);
+            fs::rename(&aside, database).map_err(io("move back", &aside))?;
+        }
+        let store = made?;
         let found = best.as_ref().map_or(0, |e| e.generation);
         let outcome = match &best {
             Some(_) => format!("made again from the export of generation {found}"),
             None => "no whole export was found, so it begins empty".to_owned(),
         };
-        let store = Self::with(db, folder, found);
-        if let Some(export) = best {
-            let mut batch = ::sled::Batch::default();
-            for (key, value) in export.rows {
-                batch.insert(key, value);
-            }
-            batch.insert(GENERATION, &found.to_be_bytes());
-            store.db.apply_batch(batch).map_err(database_error("rebuild"))?;
-        }
-        store.sync()?;
         let notice = format!(
             "state was unusable ({trouble}); {outcome}; the bad one is {}",
             aside.display()
         );
         Ok(Opened { store, notice: Some(notice) })
+    }
+
+    fn make_again(
+        folder: &Path,
+        database: &Path,
+        best: &Option<Export>,
+    ) -> Result<Self, StoreError> {
+        let db = Self::open_database(database)?;
+        let found = best.as_ref().map_or(0, |export| export.generation);
+        let store = Self::with(db, folder, found);
+        let mut batch = ::sled::Batch::default();
+        for (key, value) in best.iter().flat_map(|export| &export.rows) {
+            batch.insert(key.as_slice(), value.as_slice());
+        }
+        batch.insert(GENERATION, &found.to_be_bytes());
+        store.db.apply_batch(batch).map_err(database_error("rebuild"))?;
+        store.sync()?;
+        if best.is_none() {
+            store.export(found)?;
+        }
+        Ok(store)
     }
 
     fn sync(&self) -> Result<(), StoreError> {
@@ -149,6 +204,10 @@ impl SledStore {
     }
 
     fn export(&self, generation: u64) -> Result<(), StoreError> {
+        export::write(&self.folder, &Export { generation, rows: self.exported()? })
+    }
+
+    fn exported(&self) -> Result<Vec<Row>, StoreError> {
         let mut rows = Vec::new();
         for space in Space::ALL.into_iter().filter(|s| s.is_exported()) {
             for row in self.db.scan_prefix([space.prefix(), b'/']) {
@@ -156,7 +215,7 @@ impl SledStore {
                 rows.push((key.to_vec(), value.to_vec()));
             }
         }
-        export::write(&self.folder, &Export { generation, rows })
+        Ok(rows)
     }
 }
 
@@ -214,6 +273,8 @@ fn remove_unfinished_snapshots(path: &Path) -> Result<(), StoreError> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        // Whatever it is, it is no database: the database says so.
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Ok(()),
         Err(source) => return Err(io("read", path)(source)),
     };
     for entry in entries.flatten() {
@@ -247,5 +308,11 @@ fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> St
 }
 
 fn database_error(operation: &'static str) -> impl FnOnce(::sled::Error) -> StoreError {
-    move |error| StoreError::Database { operation, source: Box::new(error) }
+    move |error| {
+        let fault = match &error {
+            ::sled::Error::Io(error) => Fault::of(error),
+            _ => None,
+        };
+        StoreError::Database { operation, fault, source: Box::new(error) }
+    }
 }

@@ -30,14 +30,18 @@ impl Partition {
 
 /// The partition of that name; only on `disk`, if one is given.
 pub fn find(sys: &Path, name: &str, disk: Option<&str>) -> Option<Partition> {
-    let mut found: Vec<Partition> = fs::read_dir(sys.join("class/block"))
-        .ok()?
-        .flatten()
-        .filter_map(|entry| partition(&entry.path(), name))
-        .filter(|partition| disk.is_none_or(|disk| partition.disk == disk))
-        .collect();
+    let found = all(sys, name).into_iter();
+    let mut found = found.filter(|partition| disk.is_none_or(|disk| partition.disk == disk));
+    found.next()
+}
+
+/// The partitions of that name on all disks.
+pub fn all(sys: &Path, name: &str) -> Vec<Partition> {
+    let entries = fs::read_dir(sys.join("class/block")).into_iter().flatten().flatten();
+    let mut found: Vec<Partition> =
+        entries.filter_map(|entry| partition(&entry.path(), name)).collect();
     found.sort_by(|a, b| a.device.cmp(&b.device));
-    found.into_iter().next()
+    found
 }
 
 /// The disk of a mounted file system, by the number of its device.

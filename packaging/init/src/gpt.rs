@@ -53,6 +53,12 @@ pub struct Growth {
     pub length: u64,
 }
 
+/// An identifier, as it stands on the disk.
+pub type Guid = [u8; 16];
+
+/// What the identifiers of the image are known by: the same on every disk that it was flashed to.
+const OF_THE_IMAGE: (usize, &[u8]) = (10, b"skerr");
+
 /// Reads sectors: from, how many.
 pub type Read<'a> = &'a mut dyn FnMut(u64, u64) -> Option<Vec<u8>>;
 
@@ -103,8 +109,37 @@ impl Table {
         Some((u64_at(entry, 32)?, u64_at(entry, 40)?)).filter(|_| used)
     }
 
-    /// Lets a partition, the last one, reach to the end of a disk of so many sectors. `None` when it
-    /// does already and both tables stand where they belong; `damaged` asks for them anyway.
+    /// A partition's identifier, as the boot loader writes it.
+    pub fn id(&self, number: u32) -> Option<String> {
+        let guid = self.guid(number)?;
+        let hex = |bytes: &mut dyn Iterator<Item = &u8>| -> String {
+            bytes.map(|byte| format!("{byte:02x}")).collect()
+        };
+        // The first three parts are numbers, and stand there with their last byte first.
+        let parts = [
+            hex(&mut guid.get(..4)?.iter().rev()),
+            hex(&mut guid.get(4..6)?.iter().rev()),
+            hex(&mut guid.get(6..8)?.iter().rev()),
+            hex(&mut guid.get(8..10)?.iter()),
+            hex(&mut guid.get(10..)?.iter()),
+        ];
+        Some(parts.join("-"))
+    }
+
+    /// Whether a partition still has the identifier that it has on every disk with the image.
+    pub fn is_anybodys(&self, number: u32) -> bool {
+        let (at, mark) = OF_THE_IMAGE;
+        self.guid(number).and_then(|guid| guid.get(at..at + mark.len())) == Some(mark)
+    }
+
+    fn guid(&self, number: u32) -> Option<&[u8]> {
+        let at = usize::try_from(number).ok()?.checked_sub(1)? * 128;
+        self.entries.get(at + 16..at + 32)
+    }
+
+    /// Lets a partition, the last one, reach to the end of a disk of so many sectors, and gives disk and
+    /// partition identifiers of their own, if there are any to give. `None` when it reaches there already,
+    /// there is nothing to give, and both tables stand where they belong; `damaged` asks for them anyway.
     ///
     /// # Errors
     /// The partition is missing, or not the last.
@@ -113,6 +148,7 @@ impl Table {
         number: u32,
         sectors: u64,
         damaged: bool,
+        own: Option<[Guid; 2]>,
     ) -> Result<Option<Growth>, GptError> {
         let (start, old_end) = self.partition(number).ok_or(GptError::Missing)?;
         let count = u32::try_from(self.entries.len() / 128).unwrap_or(u32::MAX);
@@ -127,13 +163,17 @@ impl Table {
         let end = ((usable + 1) / MIB_SECTORS * MIB_SECTORS).saturating_sub(1).max(old_end);
         let at_end =
             u64_at(&self.header, 32) == Some(last) || u64_at(&self.header, 24) == Some(last);
-        if end > usable || (end == old_end && at_end && !damaged) {
+        if end > usable || (end == old_end && at_end && !damaged && own.is_none()) {
             return Ok(None);
         }
-        let mut entries = self.entries.clone();
+        let (mut header, mut entries) = (self.header.clone(), self.entries.clone());
         let at = (number as usize - 1) * 128;
         put(&mut entries, at + 40, &end.to_le_bytes());
-        let writes = writes(&self.header, &entries, last, usable);
+        if let Some([disk, partition]) = own {
+            put(&mut header, 56, &disk);
+            put(&mut entries, at + 16, &partition);
+        }
+        let writes = writes(&header, &entries, last, usable);
         Ok(Some(Growth { writes, start, length: end - start + 1 }))
     }
 }

@@ -1,15 +1,17 @@
-//! Grows the data partition to the end of the disk: the effects of what `gpt.rs` plans.
+//! Grows the data partition to the end of the disk, and gives it an identifier of its own: the effects of
+//! what `gpt.rs` plans.
 //!
 //! Runs at every boot, before the partition is mounted, and does nothing when there is nothing to do.
 //! It writes to the partition table alone, flushing after each write.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::block::{self, Partition};
-use crate::gpt::{Growth, SECTOR, Table};
+use crate::gpt::{Growth, Guid, SECTOR, Table};
 use crate::tell::{Level, tell};
 use crate::trouble::{Doing, Trouble, invalid};
 
@@ -40,16 +42,40 @@ pub fn grow(sys: &Path, data: &Partition) -> Result<bool, Trouble> {
     Ok(true)
 }
 
-fn plan(disk: &File, number: u32, sectors: u64) -> Result<Option<Growth>, std::io::Error> {
-    let mut read = |sector: u64, count: u64| {
+/// The identifier of a partition, as the boot loader writes it.
+pub fn id(sys: &Path, partition: &Partition) -> Option<String> {
+    let disk = File::open(partition.disk_node()).ok()?;
+    let sectors = block::sectors(sys, &partition.disk)?;
+    Table::read(sectors, &mut reader(&disk)).ok()?.id(partition.number)
+}
+
+fn reader(disk: &File) -> impl FnMut(u64, u64) -> Option<Vec<u8>> {
+    |sector: u64, count: u64| {
         let mut bytes = vec![0; usize::try_from(count.min(4096) * SECTOR).ok()?];
         disk.read_exact_at(&mut bytes, sector.checked_mul(SECTOR)?).ok()?;
         Some(bytes)
-    };
+    }
+}
+
+fn plan(disk: &File, number: u32, sectors: u64) -> Result<Option<Growth>, std::io::Error> {
+    let mut read = reader(disk);
     let damaged = !Table::first_is_whole(&mut read);
-    Table::read(sectors, &mut read)
-        .and_then(|table| table.grow(number, sectors, damaged))
-        .map_err(std::io::Error::other)
+    let table = Table::read(sectors, &mut read).map_err(std::io::Error::other)?;
+    let own = table.is_anybodys(number).then(fresh).transpose()?;
+    table.grow(number, sectors, damaged, own).map_err(std::io::Error::other)
+}
+
+/// Two random identifiers.
+fn fresh() -> Result<[Guid; 2], std::io::Error> {
+    let mut guids = [Guid::default(); 2];
+    let mut source = File::open("/dev/urandom")?;
+    for guid in &mut guids {
+        source.read_exact(guid)?;
+        // What says of a GUID that it is random.
+        guid[7] = guid[7] & 0x0f | 0x40;
+        guid[8] = guid[8] & 0x3f | 0x80;
+    }
+    Ok(guids)
 }
 
 /// `struct blkpg_ioctl_arg` and `struct blkpg_partition` of the kernel's `blkpg.h`.

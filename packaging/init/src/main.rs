@@ -24,6 +24,7 @@ mod node;
 mod seed;
 mod settings;
 mod shutdown;
+mod slots;
 mod supervise;
 mod tell;
 mod timeline;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use skerry_runtime::launch::{FORMAT, Launch, Limits, LogPolicy, Seccomp, Stop, User};
+use skerry_runtime::launch::{Launch, Limits, LogPolicy};
 use skerry_runtime::{clean, spawn};
 
 use crate::contestant::{Contestant, Mode};
@@ -26,26 +26,26 @@ pub struct Monitor {
 impl Monitor {
     fn launch(&self, mode: Mode) -> Launch {
         Launch {
-            format: FORMAT,
             agent: "bench".into(),
             instance: "bench".into(),
             lowers: vec![self.rootfs.clone()],
             args: vec!["/probe".into(), mode.word().into()],
-            env: Vec::new(),
-            cwd: "/".into(),
-            user: User::default(),
             hostname: "skerry".into(),
             limits: Limits {
                 memory_bytes: Some(MEMORY),
                 cpu_millis: u32::try_from(CPU_QUOTA / 100).ok(),
                 pids: u32::try_from(PIDS).ok(),
+                ..Limits::default()
             },
             cgroup: format!("/{CGROUP_PARENT}/skerry").into(),
-            log: LogPolicy { dir: self.log_dir.clone(), max_bytes: 1 << 20, files: 1 },
-            stop: Stop::default(),
+            log: LogPolicy {
+                dir: self.log_dir.clone(),
+                max_bytes: 1 << 20,
+                files: 1,
+                rate_limit: None,
+            },
             capabilities: CAPABILITIES.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            read_only_root: true,
-            seccomp: Seccomp::Default,
+            ..Launch::default()
         }
     }
 

@@ -1,4 +1,4 @@
-//! The two processor architectures of virtual devices, and what QEMU calls their parts.
+//! The processor architectures of virtual devices, and what QEMU calls their parts.
 //!
 //! Names and numbers only: which program emulates it, which console it has. [`super::qemu`] makes the
 //! command line of them.
@@ -12,6 +12,8 @@ pub enum Arch {
     X86_64,
     /// 64-bit ARM: QEMU's `virt` board.
     Aarch64,
+    /// 32-bit ARM with hardware floating point: the same board.
+    Armv7,
 }
 
 impl Arch {
@@ -21,6 +23,7 @@ impl Arch {
         match self {
             Self::X86_64 => "x86_64",
             Self::Aarch64 => "aarch64",
+            Self::Armv7 => "armv7",
         }
     }
 
@@ -30,6 +33,7 @@ impl Arch {
         match self {
             Self::X86_64 => "SKERRY_PROGRAMS_X86_64",
             Self::Aarch64 => "SKERRY_PROGRAMS_AARCH64",
+            Self::Armv7 => "SKERRY_PROGRAMS_ARMV7",
         }
     }
 
@@ -39,6 +43,7 @@ impl Arch {
         match self {
             Self::X86_64 => "linux/amd64",
             Self::Aarch64 => "linux/arm64",
+            Self::Armv7 => "linux/arm/v7",
         }
     }
 
@@ -47,6 +52,7 @@ impl Arch {
         match self {
             Self::X86_64 => ("qemu-system-x86_64", "qemu-system-x86"),
             Self::Aarch64 => ("qemu-system-aarch64", "qemu-system-arm"),
+            Self::Armv7 => ("qemu-system-arm", "qemu-system-arm"),
         }
     }
 
@@ -55,6 +61,8 @@ impl Arch {
         match self {
             Self::X86_64 => ["-M", "q35", "-cpu", "max"],
             Self::Aarch64 => ["-M", "virt", "-cpu", "cortex-a53"],
+            // Debian's kernel for it cannot reach what lies above 4 GiB.
+            Self::Armv7 => ["-M", "virt,highmem=off", "-cpu", "cortex-a15"],
         }
     }
 
@@ -62,7 +70,7 @@ impl Arch {
     pub(super) fn console(self) -> &'static str {
         match self {
             Self::X86_64 => "ttyS0",
-            Self::Aarch64 => "ttyAMA0",
+            Self::Aarch64 | Self::Armv7 => "ttyAMA0",
         }
     }
 }

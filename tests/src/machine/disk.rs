@@ -3,7 +3,8 @@
 //! Made and checked on the host with mke2fs, e2fsck and qemu-img, as a person would. A disk outlives
 //! the machine it was in: that is what power cuts are about.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -65,6 +66,44 @@ impl Disk {
         &self.path
     }
 
+    /// Reads bytes of it, as a person with a disk editor would.
+    ///
+    /// # Panics
+    /// When it is shorter.
+    #[must_use]
+    pub fn read(&self, offset: u64, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        let file = File::open(&self.path).expect("opening a disk");
+        file.read_exact_at(&mut bytes, offset).expect("reading a disk");
+        bytes
+    }
+
+    /// Writes bytes to it, wherever that is.
+    ///
+    /// # Panics
+    /// When the host refuses.
+    pub fn write(&self, offset: u64, bytes: &[u8]) {
+        let file = File::options().write(true).open(&self.path).expect("opening a disk");
+        file.write_all_at(bytes, offset).expect("writing a disk");
+    }
+
+    /// Writes a file onto the boot partition of a flashed image.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn boot_file(&self, name: &str, content: &[u8]) {
+        super::image::write(self, name, content);
+    }
+
+    /// Where a partition of a flashed image begins, and how long it is.
+    ///
+    /// # Panics
+    /// When it has none of that name.
+    #[must_use]
+    pub fn partition(&self, name: &str) -> (u64, u64) {
+        self.find(name).unwrap_or_else(|| panic!("{} has no {name}", self.path.display()))
+    }
+
     /// Checks the file system that holds the state, as it would be after its next mount: the journal
     /// is replayed on a copy, and nothing else is repaired there. What is wrong is the error.
     ///
@@ -86,15 +125,18 @@ impl Disk {
 
     /// Where the file system for the state begins: on a flashed image, its last partition.
     fn data_offset(&self) -> u64 {
+        self.find("skerry-data").map_or(0, |(start, _)| start)
+    }
+
+    fn find(&self, name: &str) -> Option<(u64, u64)> {
         need_tool("sfdisk", "fdisk");
         let table = run(Command::new("sfdisk").arg("-J").arg(&self.path));
         if !table.status.success() {
-            return 0;
+            return None;
         }
         let table = table.json();
-        let all = table["partitiontable"]["partitions"].as_array().into_iter().flatten();
-        let data = all.filter(|partition| partition["name"] == "skerry-data");
-        let start = data.filter_map(|partition| partition["start"].as_u64()).next();
-        start.expect("an image has a data partition") * 512
+        let mut all = table["partitiontable"]["partitions"].as_array()?.iter();
+        let found = all.find(|partition| partition["name"] == name)?;
+        Some((found["start"].as_u64()? * 512, found["size"].as_u64()? * 512))
     }
 }

@@ -65,6 +65,7 @@ pub(super) fn firmware(arch: Arch) -> PathBuf {
     let (file, package) = match arch {
         Arch::X86_64 => ("/usr/share/OVMF/OVMF_CODE.fd", "ovmf"),
         Arch::Aarch64 => ("/usr/share/AAVMF/AAVMF_CODE.fd", "qemu-efi-aarch64"),
+        Arch::Armv7 => panic!("there is no image of {arch}"),
     };
     assert!(Path::new(file).is_file(), "{file} is missing: apt-get install {package}");
     file.into()

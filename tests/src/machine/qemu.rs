@@ -21,6 +21,8 @@ pub(super) struct Wiring<'a> {
     pub(super) start: Start<'a>,
     /// Its disks in order.
     pub(super) disks: &'a [Drive<'a>],
+    /// Which of them its firmware boots from.
+    pub(super) from: usize,
     /// Whether it has a network device at all.
     pub(super) network: bool,
     /// What its clock shows when it is switched on; the right time without.
@@ -52,8 +54,11 @@ pub(super) enum Start<'a> {
 }
 
 impl Drive<'_> {
-    fn connect(self, number: usize, command: &mut Command) {
+    fn connect(self, number: usize, first: bool, command: &mut Command) {
         let mut device = format!("virtio-blk-pci,drive=disk{number}");
+        if first {
+            device.push_str(",bootindex=0");
+        }
         let plain = |file: &Path, rest: &str| {
             format!("if=none,id=disk{number},format=raw,file={}{rest}", file.display())
         };
@@ -105,7 +110,8 @@ impl Wiring<'_> {
             }
         }
         for (number, drive) in self.disks.iter().enumerate() {
-            drive.connect(number, &mut command);
+            let first = matches!(self.start, Start::Firmware(_)) && number == self.from;
+            drive.connect(number, first, &mut command);
         }
         self.network(&mut command);
         self.lines(&mut command);

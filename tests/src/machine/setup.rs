@@ -47,6 +47,7 @@ pub struct MachineSetup {
     pub(super) files: Vec<(String, PathBuf)>,
     pub(super) disk: Option<Disk>,
     pub(super) disk_size: u32,
+    pub(super) beside: Option<Disk>,
     pub(super) network: bool,
     pub(super) clock: Option<String>,
     pub(super) cache: Cache,
@@ -65,6 +66,7 @@ impl MachineSetup {
             files: Vec::new(),
             disk: None,
             disk_size: DISK,
+            beside: None,
             network: true,
             clock: None,
             cache: Cache::Through,
@@ -145,6 +147,13 @@ impl MachineSetup {
         self
     }
 
+    /// Puts another disk before its own; it still boots from its own.
+    #[must_use]
+    pub fn beside(mut self, disk: Disk) -> Self {
+        self.beside = Some(disk);
+        self
+    }
+
     /// What the disk for its state does with writes when the power goes.
     #[must_use]
     pub fn cache(mut self, cache: Cache) -> Self {
@@ -200,6 +209,8 @@ impl MachineSetup {
                 kit.with_root(self.arch)
             }
             Boot::Image | Boot::Firmware => {
+                // Else a kernel on a busy host finds that its timer does not tick, and panics.
+                image::write(&data, "EFI/skerry/user.cfg", b"set user_args=\"no_timer_check\"\n");
                 image::write(&data, "skerry.toml", self.settings("/boot").as_bytes());
                 if let Some(root) = &self.root {
                     let root = fs::read(root).expect("reading the trust root");

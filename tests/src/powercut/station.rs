@@ -125,7 +125,7 @@ impl Station {
         let mut totals = Totals { rounds: 1, cuts: 1, ..Totals::default() };
         let (documents, promises) = (self.reported, self.promises.acknowledged());
         let mut broken = Vec::new();
-        if let Err(why) = self.work(&round) {
+        if let Err(why) = self.work(&round, &mut totals) {
             broken.push(format!("the device was gone before its power was cut: {why}"));
         }
         self.broker.pause();
@@ -157,7 +157,7 @@ impl Station {
     }
 
     /// Keeps the device busy from inside and from outside until its time comes.
-    fn work(&mut self, round: &Round) -> Result<(), String> {
+    fn work(&mut self, round: &Round, totals: &mut Totals) -> Result<(), String> {
         let (stop, stopped) = mpsc::channel::<()>();
         let Self { machine, broker, signer, image, published, .. } = self;
         let lines = std::thread::scope(|scope| {
@@ -176,6 +176,8 @@ impl Station {
         });
         let lines = lines.map_err(|error| error.to_string())?;
         lines.iter().for_each(|line| self.promises.hear(line));
+        let count = |word: &str| lines.iter().filter(|line| *line == word).count() as u64;
+        (totals.kills, totals.restarts) = (count("killed"), count("restarted"));
         self.hear_reports();
         Ok(())
     }

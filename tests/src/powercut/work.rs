@@ -14,6 +14,12 @@ pub const IMAGES: u64 = 3;
 pub const WISHES: u64 = 5;
 const ABSENT: &str = "sha256:00000000000000000000000000000000000000000000000000000000000000aa";
 
+/// Kills the node. The file is there where the device boots from an initramfs, and saves the seconds that
+/// an emulated device on a busy host takes to ask.
+const KILL: &str = r#"
+kill -9 $(cat /run/node.pid 2>/dev/null ||
+    skerry status --format json | sed -n 's/^.*"pid": \([0-9]*\).*/\1/p') && echo killed"#;
+
 /// One round, before it happens.
 #[derive(Debug, Clone)]
 pub struct Round {
@@ -61,14 +67,11 @@ fn script(dice: &mut Dice, number: u64, digests: &[String]) -> String {
     }
     if dice.percent(60) {
         let pauses = pauses(dice, 100, 1500);
-        script.push_str(&forever(&pauses, "skerry restart pet >/dev/null 2>&1"));
+        script.push_str(&forever(&pauses, "skerry restart pet >/dev/null 2>&1 && echo restarted"));
     }
     if dice.percent(50) {
         let pauses = pauses(dice, 200, 2500);
-        script.push_str(&forever(
-            &pauses,
-            "kill -9 $(skerry status --format json | sed -n 's/^.*\"pid\": \\([0-9]*\\).*/\\1/p')",
-        ));
+        script.push_str(&forever(&pauses, KILL));
     }
     if dice.percent(20) {
         // Else the last seconds' work is seldom written back when the power goes.

@@ -14,7 +14,7 @@ use crate::init::{self, InitArgs};
 use crate::output;
 use crate::publish::Fate;
 use crate::release::{self, Ready};
-use crate::sign::sign_document;
+use crate::sign::{Content, sign_document};
 use crate::status;
 use crate::workspace::Overrides;
 
@@ -23,7 +23,7 @@ pub async fn forged(stage: &mut Stage, scene: &Scene) -> anyhow::Result<()> {
     let overrides = Overrides { broker: Some(stage.url()), tenant: Some("demo".to_owned()) };
     let forger = init::make(&stage.dir.join("forger"), &overrides, &InitArgs::default())?;
     let address = Address::Node(NODE.parse()?);
-    let ready = sign_document(&forger, &address, 9, Vec::new(), Path::new("the demo"))?;
+    let ready = sign_document(&forger, &address, 9, Content::default(), Path::new("the demo"))?;
     let reason = refused(scene, ready, "a document signed with other keys").await?;
     fact("document 9, well-formed, but signed with keys of the forger's own:")?;
     fact(&format!("  refused: {reason}"))?;

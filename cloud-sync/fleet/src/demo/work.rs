@@ -18,7 +18,7 @@ use crate::live::Live;
 use crate::output;
 use crate::publish::{Fate, Settled, Wanted, send};
 use crate::release::Ready;
-use crate::sign::sign_document;
+use crate::sign::{Content, sign_document};
 use crate::workspace::Workspace;
 
 /// The longest the node may take to say what became of a document.
@@ -65,7 +65,8 @@ impl Scene {
     /// Signs a document with any version.
     pub fn sign(&self, version: u64, agents: Vec<AgentSpec>) -> anyhow::Result<Ready> {
         let address = Address::Node(NODE.parse()?);
-        sign_document(&self.workspace, &address, version, agents, Path::new("the demo"))
+        let content = Content { agents, ..Content::default() };
+        sign_document(&self.workspace, &address, version, content, Path::new("the demo"))
     }
 
     /// Publishes a bundle, and waits for the node's signed word.

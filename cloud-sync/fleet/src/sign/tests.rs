@@ -5,7 +5,12 @@ use crate::workspace::Overrides;
 const DIGEST: &str = "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
 
 fn agents(text: &str) -> Result<Vec<AgentSpec>, String> {
-    parse(Path::new("agents.yaml"), text).map_err(|error| error.to_string())
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("agents.yaml");
+    std::fs::write(&file, text).unwrap();
+    let folder = format!("{}/", folder.path().display());
+    let told = |error: anyhow::Error| error.to_string().replace(&folder, "");
+    read(&file).map(|wanted| wanted.agents).map_err(told)
 }
 
 #[test]
@@ -28,14 +33,25 @@ fn mistakes_are_told_with_their_path() {
     for (text, path, problem) in [
         ("agents:\n- name: a\n  image: sensor\n", "agents[0].image", "'sensor' is not a digest"),
         ("agents:\n- name: A b\n", "agents[0].name", "agent name 'A b'"),
-        ("agents: []\nagent: 1\n", "agent", "unknown field"),
+        ("agents: []\nagent: 1\n", "2:1: agent", "did you mean 'agents'?"),
+        ("configs: {a: {b: 1.5}}\nagents: []\n", "1:18: configs.a.b", "must be a string"),
         ("agents:\n- name: [\n", "", "agents.yaml"),
     ] {
         let error = agents(text).unwrap_err();
-        assert!(error.starts_with("agents.yaml: "), "{error}");
+        assert!(error.starts_with("agents.yaml:"), "{error}");
         assert!(error.contains(path) && error.contains(problem), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
+}
+
+/// Nothing else is on the node that an agent of a document could read.
+#[test]
+fn a_config_that_is_not_in_the_file_is_missed() {
+    let agent =
+        format!("- name: a\n  image: {DIGEST}\n  env: {{A: {{from: config, name: c, key: k}}}}");
+    let error = agents(&format!("agents:\n{agent}\n")).unwrap_err();
+    assert!(error.contains("agents[0].env.A: the config 'c' is not in these files"), "{error}");
+    assert!(agents(&format!("configs: {{c: {{k: v}}}}\nagents:\n{agent}\n")).is_ok());
 }
 
 fn args(file: &Path, version: Option<u64>, output: Option<PathBuf>) -> SignArgs {
@@ -65,7 +81,7 @@ fn versions_only_grow_and_a_refused_file_changes_nothing() {
     let two = format!("agents:\n- name: a\n  image: {DIGEST}\n  dependsOn: {{ b: started }}\n");
     std::fs::write(&file, two).unwrap();
     let error = sign(&workspace, &args(&file, None, None)).unwrap_err().to_string();
-    assert!(error.contains("agents.yaml: agent 'a': dependsOn.b"), "{error}");
+    assert!(error.contains("agents.yaml:4:19: agents[0].dependsOn.b: no agent"), "{error}");
     assert_eq!((last().version, release::version(&workspace).unwrap()), (6, 3));
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AgentSpec, Condition, SpecError};
+use super::{AgentSpec, Condition, Restart, SpecError};
 use crate::ids::AgentName;
 
 /// The first circle among the dependencies, if there is one.
@@ -14,6 +14,14 @@ pub fn check_dependencies(specs: &[AgentSpec]) -> Result<(), SpecError> {
     for spec in specs {
         if let Some(on) = spec.depends_on.keys().find(|on| !by_name.contains_key(on)) {
             return Err(SpecError::NoSuchDependency { agent: spec.name.clone(), on: on.clone() });
+        }
+        let endless = spec.depends_on.iter().find(|(on, condition)| {
+            let always =
+                |on: &AgentSpec| matches!(on.restart(), Restart::Always | Restart::UnlessStopped);
+            **condition == Condition::Completed && by_name.get(on).is_some_and(|on| always(on))
+        });
+        if let Some((on, _)) = endless {
+            return Err(SpecError::NeverCompletes { agent: spec.name.clone(), on: on.clone() });
         }
         let unchecked = spec.depends_on.iter().find(|(on, condition)| {
             **condition == Condition::Healthy

@@ -13,6 +13,7 @@ use crate::ids::{DataKey, DataName};
 
 /// Where a value is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// Among the configs that came with the agents.
@@ -54,6 +55,7 @@ impl From<&str> for EnvValue {
 
 /// One value of a config or a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 #[serde(rename_all = "camelCase")]
 pub struct Reference {
     /// Where it is kept.
@@ -63,6 +65,7 @@ pub struct Reference {
     /// Under which key.
     pub key: DataKey,
     /// If it is not there, the variable is left out; else the agent does not start.
+    #[cfg_attr(test, schemars(default))]
     #[serde(skip_serializing_if = "super::is_false")]
     pub optional: bool,
 }
@@ -119,6 +122,7 @@ impl<'de> Deserialize<'de> for EnvValue {
 /// A file of `NAME=value` lines, kept as a value of a config or a secret. Empty lines and lines that
 /// begin with `#` are passed over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EnvFile {
     /// Where it is kept.

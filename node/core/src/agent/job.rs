@@ -13,6 +13,7 @@ pub const PARALLEL_MAX: u32 = 16;
 
 /// It runs to its end, once or by a schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Job {
     /// When: five fields of cron (`*/15 * * * *`), `@hourly` and its like, or `@every 90s`. Left out,
@@ -42,6 +43,7 @@ fn history() -> u32 {
 
 /// What happens when a job is due and its last run has not ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Concurrency {
     /// The new run is left out, and told as skipped.
@@ -94,8 +96,9 @@ impl Job {
         if self.retries > 100 {
             return fault("retries", "is over 100");
         }
-        if self.deadline.is_some_and(|deadline| deadline.millis < 1000) {
-            return fault("deadline", "is below 1s");
+        let year = Span::seconds(366 * 86_400);
+        if self.deadline.is_some_and(|deadline| deadline.millis < 1000 || deadline > year) {
+            return fault("deadline", "must be at least 1s and at most 8784h, a year");
         }
         if self.history == 0 || self.history > 100 {
             return fault("history", "must be 1 to 100");

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::SpecError;
 use super::fault::{Fault, fault};
 use super::text::{self, words_problem};
+use crate::as_text::as_text;
 use crate::units::Span;
 
 /// What happens when an agent ends: `always`, `unless-stopped`, `on-failure[:N]` or `never`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Restart {
     /// Start it again, whatever its exit code.
     #[default]
@@ -26,11 +26,13 @@ pub enum Restart {
     Never,
 }
 
-impl TryFrom<String> for Restart {
-    type Error = SpecError;
-    fn try_from(text: String) -> Result<Self, SpecError> {
-        let wrong = || SpecError::Restart(text.clone());
-        match text.as_str() {
+as_text!(Restart, "a restart policy");
+
+impl FromStr for Restart {
+    type Err = SpecError;
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let wrong = || SpecError::Restart(text.to_owned());
+        match text {
             "always" => Ok(Self::Always),
             "unless-stopped" => Ok(Self::UnlessStopped),
             "never" | "no" => Ok(Self::Never),
@@ -40,19 +42,6 @@ impl TryFrom<String> for Restart {
                 Ok(Self::OnFailure(Some(count.parse().map_err(|_| wrong())?)))
             }
         }
-    }
-}
-
-impl From<Restart> for String {
-    fn from(restart: Restart) -> String {
-        restart.to_string()
-    }
-}
-
-impl FromStr for Restart {
-    type Err = SpecError;
-    fn from_str(text: &str) -> Result<Self, SpecError> {
-        text.to_owned().try_into()
     }
 }
 
@@ -70,6 +59,7 @@ impl fmt::Display for Restart {
 
 /// How long an agent waits before it starts again. The wait doubles with each failure in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Backoff {
     /// After the first failure.
@@ -111,12 +101,16 @@ impl Backoff {
         if self.max < self.initial || self.max > Span::seconds(86_400) {
             return fault("max", "must be at least initial, and at most 24h");
         }
+        if self.reset_after > Span::seconds(86_400) {
+            return fault("resetAfter", "is over 24h");
+        }
         Ok(())
     }
 }
 
 /// How far a dependency must be before its dependent may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Condition {
     /// Its process runs.
@@ -139,6 +133,7 @@ impl fmt::Display for Condition {
 
 /// How an agent is asked to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stop {
     /// From the first word to SIGKILL, `preStop` included.
@@ -175,6 +170,9 @@ impl Stop {
             if command.is_empty() {
                 return fault("preStop.command", "is empty");
             }
+            if self.grace.millis == 0 {
+                return fault("preStop", "has no time to run: grace is 0s");
+            }
             if let Some(problem) = words_problem(command) {
                 return fault("preStop.command", problem);
             }
@@ -186,10 +184,12 @@ impl Stop {
 /// What is run in the container before the stop signal. Its end, whatever its code, or the end of
 /// the grace is waited for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PreStop {
     /// The program and its arguments.
     #[serde(deserialize_with = "required_words")]
+    #[cfg_attr(test, schemars(with = "Vec<crate::schema::Text>"))]
     pub command: Vec<String>,
 }
 
@@ -198,19 +198,10 @@ fn required_words<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<String>,
 }
 
 /// A signal by its name, with or without `SIG`, or by its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "SignalText", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signal(pub u8);
 
-#[derive(Deserialize)]
-struct SignalText(text::Text);
-
-impl TryFrom<SignalText> for Signal {
-    type Error = String;
-    fn try_from(SignalText(text::Text(text)): SignalText) -> Result<Self, String> {
-        text.parse()
-    }
-}
+as_text!(Signal, "a signal, such as SIGTERM, INT or 10", or a number);
 
 /// As on every architecture that Linux has but MIPS, Alpha and SPARC.
 const SIGNALS: [(&str, u8); 28] = [
@@ -256,12 +247,6 @@ impl FromStr for Signal {
             .filter(|number| (1..=64).contains(number))
             .map(Self)
             .ok_or_else(|| format!("'{text}' is not a signal; write such as SIGTERM, INT or 10"))
-    }
-}
-
-impl From<Signal> for String {
-    fn from(signal: Signal) -> String {
-        signal.to_string()
     }
 }
 

@@ -7,6 +7,7 @@ use crate::units::Memory;
 
 /// How much of an agent's output is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Logging {
     /// Of each file; the node's setting by default.
@@ -41,6 +42,7 @@ impl Logging {
 
 /// Which network an agent sees.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Network {
     /// `none` by default.
@@ -50,6 +52,7 @@ pub struct Network {
 
 /// Which network an agent sees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum NetworkMode {
     /// One of its own, or its pod's, with a loopback interface and nothing else.

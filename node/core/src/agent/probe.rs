@@ -8,15 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, fault};
 use super::text::{self, path_problem, words_problem};
+use crate::as_text::as_text;
 use crate::units::Span;
 
 /// How something is found out about an agent, how often, and what follows. Exactly one of `http`,
 /// `tcp`, `command` and `file` is said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HealthCheck {
     /// Run in the agent's container; exit code 0 is a success.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::words")]
+    #[cfg_attr(test, schemars(with = "Option<Vec<crate::schema::Text>>"))]
     pub command: Option<Vec<String>>,
     /// Connect to this port in the agent's network namespace; a connection is a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +62,7 @@ fn no_time() -> Span {
 
 /// Where a tcp probe connects to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TcpProbe {
     /// The port on the agent's own loopback interface.
@@ -67,6 +71,7 @@ pub struct TcpProbe {
 
 /// What an http probe asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpProbe {
     /// The port on the agent's own loopback interface.
@@ -82,6 +87,7 @@ pub struct HttpProbe {
     pub status: StatusRange,
     /// Further headers; `Host` is `localhost` unless said here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "text::map")]
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, crate::schema::Text>"))]
     pub headers: BTreeMap<String, String>,
 }
 
@@ -91,6 +97,7 @@ fn root() -> String {
 
 /// With TLS or without.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheme {
     /// Without.
@@ -101,8 +108,7 @@ pub enum Scheme {
 }
 
 /// Statuses of HTTP from one to another, such as `200-399`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "StatusText", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusRange {
     /// The first that is a success.
     pub first: u16,
@@ -110,15 +116,7 @@ pub struct StatusRange {
     pub last: u16,
 }
 
-#[derive(Deserialize)]
-struct StatusText(text::Text);
-
-impl TryFrom<StatusText> for StatusRange {
-    type Error = String;
-    fn try_from(StatusText(text::Text(text)): StatusText) -> Result<Self, String> {
-        text.parse()
-    }
-}
+as_text!(StatusRange, "a range of statuses, such as 200-399 or 204", or a number);
 
 impl Default for StatusRange {
     fn default() -> Self {
@@ -148,12 +146,6 @@ impl FromStr for StatusRange {
     }
 }
 
-impl From<StatusRange> for String {
-    fn from(range: StatusRange) -> String {
-        range.to_string()
-    }
-}
-
 impl fmt::Display for StatusRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.first)?;
@@ -166,6 +158,7 @@ impl fmt::Display for StatusRange {
 
 /// What is wanted of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FileProbe {
     /// Its path in the agent's file system; it must exist.
@@ -177,6 +170,7 @@ pub struct FileProbe {
 
 /// What is done with an unhealthy agent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OnUnhealthy {
     /// It is stopped, and started again after the back-off.
@@ -244,8 +238,14 @@ impl HealthCheck {
         if let Some(problem) = self.file.as_ref().and_then(|file| path_problem(&file.path)) {
             return fault("file.path", problem);
         }
-        if self.interval.millis < 100 {
-            return fault("interval", "is below 100ms");
+        if self.file.as_ref().is_some_and(|file| file.max_age == Some(no_time())) {
+            return fault("file.maxAge", "is 0s; no file is that fresh");
+        }
+        if self.interval.millis < 100 || self.interval > Span::seconds(86_400) {
+            return fault("interval", "must be at least 100ms and at most 24h");
+        }
+        if self.start_period > Span::seconds(86_400) {
+            return fault("startPeriod", "is over 24h");
         }
         if self.timeout.millis == 0 || self.timeout.millis > 3_600_000 {
             return fault("timeout", "must be above 0s and at most 1h");

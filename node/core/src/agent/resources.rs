@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, fault};
 use super::text::path_problem;
+use crate::as_text::as_text;
 use crate::ids::TierName;
 use crate::units::{Cpu, Memory};
 
@@ -17,6 +18,7 @@ const CPUS_MAX: u32 = 8192;
 
 /// Resource settings of an agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Resources {
     /// Requests and limits by a name that the node's configuration defines; what is said here goes
@@ -33,6 +35,7 @@ pub struct Resources {
 
 /// What an agent needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Requests {
     /// `64Mi`.
@@ -51,6 +54,7 @@ impl Requests {
 
 /// Hard limits; what is left out is unlimited.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Limits {
     /// `64Mi`; the agent is killed when it needs more.
@@ -75,6 +79,7 @@ pub struct Limits {
 
 /// Limits on block devices.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Io {
     /// The share among those that compete: 1 to 10000, 100 by default (cgroup v2's `io.weight`).
@@ -93,6 +98,7 @@ impl Io {
 
 /// Hard limits for one block device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IoDevice {
     /// Its path, such as `/dev/mmcblk0`.
@@ -112,9 +118,10 @@ pub struct IoDevice {
 }
 
 /// A set of processors, as the kernel writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cpuset(Vec<(u32, u32)>);
+
+as_text!(Cpuset, "a set of processors, such as 0-1,3", or a number);
 
 impl Cpuset {
     /// The highest processor of the set.
@@ -132,21 +139,11 @@ impl FromStr for Cpuset {
             let (first, last) = (first.parse().ok()?, last.parse().ok()?);
             (first <= last && last < CPUS_MAX).then_some((first, last))
         };
-        let ranges: Option<Vec<_>> = text.split(',').take(256).map(one).collect();
+        if text.split(',').count() > 256 {
+            return Err("has more than 256 ranges of processors".to_owned());
+        }
+        let ranges: Option<Vec<_>> = text.split(',').map(one).collect();
         ranges.map(Self).ok_or_else(wrong)
-    }
-}
-
-impl TryFrom<String> for Cpuset {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Cpuset> for String {
-    fn from(set: Cpuset) -> String {
-        set.to_string()
     }
 }
 
@@ -168,6 +165,7 @@ impl fmt::Display for Cpuset {
 
 /// Who goes first when processor, disk or memory are short.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Priority {
     /// Gives way to all others, and is killed first when the machine has no memory left.
@@ -226,6 +224,7 @@ impl fmt::Display for Priority {
 
 /// What a name for a size means, by the node's configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tier {
     /// What an agent of this size needs.

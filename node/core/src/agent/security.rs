@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
 use super::LIST_MAX;
 use super::fault::{Fault, fault};
+use super::seccomp::Seccomp;
 use super::text::{self, path_problem};
+use crate::as_text::as_text;
 
 /// What an agent may do. Names are those of Kubernetes' security context, where it has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Security {
     /// The user id the program runs as.
@@ -55,6 +57,7 @@ pub struct Security {
     pub privileged: bool,
     /// Kernel settings of its own namespaces, such as `net.ipv4.ip_unprivileged_port_start`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "text::map")]
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, crate::schema::Text>"))]
     pub sysctls: BTreeMap<String, String>,
     /// Resource limits of its processes (setrlimit(2)), such as `nofile`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -63,6 +66,7 @@ pub struct Security {
 
 /// Capabilities that are added to none, or left out of what was added.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Capabilities {
     /// Such as `NET_RAW`, with or without `CAP_`; `ALL` for every one.
@@ -155,113 +159,9 @@ impl Capabilities {
     }
 }
 
-/// Which system calls an agent may make.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Seccomp {
-    /// A list of ordinary ones; all others fail with EPERM.
-    #[default]
-    Default,
-    /// All.
-    Unconfined,
-    /// A profile in the form of OCI's runtime specification, `linux.seccomp`.
-    Profile(Box<SeccompProfile>),
-}
-
-impl Seccomp {
-    fn is_default(&self) -> bool {
-        *self == Self::Default
-    }
-}
-
-impl Serialize for Seccomp {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Default => s.serialize_str("default"),
-            Self::Unconfined => s.serialize_str("unconfined"),
-            Self::Profile(profile) => profile.serialize(s),
-        }
-    }
-}
-
-struct SeccompVisitor;
-
-impl<'de> de::Visitor<'de> for SeccompVisitor {
-    type Value = Seccomp;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("default, unconfined, or a profile with defaultAction and syscalls")
-    }
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Seccomp, E> {
-        match text {
-            "default" => Ok(Seccomp::Default),
-            "unconfined" => Ok(Seccomp::Unconfined),
-            other => Err(E::custom(format!(
-                "'{other}' is neither default nor unconfined; a profile is written out here"
-            ))),
-        }
-    }
-    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Seccomp, A::Error> {
-        let profile = SeccompProfile::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Seccomp::Profile(Box::new(profile)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Seccomp {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        d.deserialize_any(SeccompVisitor)
-    }
-}
-
-/// `linux.seccomp` of OCI's runtime specification, as far as it can be enforced here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SeccompProfile {
-    /// What happens with a call that no rule names, such as `SCMP_ACT_ERRNO`.
-    pub default_action: String,
-    /// The error number of such a call; 1 (EPERM) by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_errno_ret: Option<u32>,
-    /// Read, and not needed: the filter is for the machine's own architecture, and a call by another
-    /// one ends the program.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub architectures: Vec<String>,
-    /// The rules.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub syscalls: Vec<SyscallRule>,
-}
-
-/// What happens with some system calls.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SyscallRule {
-    /// Their names; unknown ones are passed over, as every runtime does.
-    pub names: Vec<String>,
-    /// Such as `SCMP_ACT_ALLOW`.
-    pub action: String,
-    /// The error number of `SCMP_ACT_ERRNO`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub errno_ret: Option<u32>,
-    /// Conditions on arguments, all of which must hold.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub args: Vec<SyscallArg>,
-}
-
-/// A condition on one argument.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SyscallArg {
-    /// Which, from 0.
-    pub index: u8,
-    /// What it is compared with; the mask, for `SCMP_CMP_MASKED_EQ`.
-    pub value: u64,
-    /// What the masked argument is compared with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value_two: Option<u64>,
-    /// Such as `SCMP_CMP_EQ`.
-    pub op: String,
-}
-
 /// A device of the host that an agent gets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Device {
     /// Its path on the host, such as `/dev/ttyUSB0`.
@@ -275,8 +175,7 @@ pub struct Device {
 }
 
 /// What is allowed with a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permissions {
     /// Reading.
     pub read: bool,
@@ -285,6 +184,8 @@ pub struct Permissions {
     /// Making device nodes.
     pub mknod: bool,
 }
+
+as_text!(Permissions, "a choice of r, w and m");
 
 impl Default for Permissions {
     fn default() -> Self {
@@ -303,19 +204,6 @@ impl FromStr for Permissions {
     }
 }
 
-impl TryFrom<String> for Permissions {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Permissions> for String {
-    fn from(allowed: Permissions) -> String {
-        allowed.to_string()
-    }
-}
-
 impl fmt::Display for Permissions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (letter, there) in [("r", self.read), ("w", self.write), ("m", self.mknod)] {
@@ -329,6 +217,7 @@ impl fmt::Display for Permissions {
 
 /// A limit of setrlimit(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rlimit {
     /// What holds.
@@ -426,6 +315,12 @@ impl Security {
                     return fault(format!("devices[{index}].{field}"), "must be a path below /dev");
                 }
             }
+            let inside =
+                |device: &Device| device.target.clone().unwrap_or_else(|| device.path.clone());
+            if self.devices.iter().take(index).any(|other| inside(other) == inside(device)) {
+                let problem = "stands where another device does";
+                return fault(format!("devices[{index}]"), problem);
+            }
         }
         Ok(())
     }
@@ -459,67 +354,6 @@ impl Security {
             }
             if limit.soft > limit.hard {
                 return fault(format!("rlimits.{name}"), "has a soft limit over its hard one");
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Actions that can be enforced without a listener outside the kernel.
-pub const SECCOMP_ACTIONS: [&str; 7] = [
-    "SCMP_ACT_ALLOW",
-    "SCMP_ACT_ERRNO",
-    "SCMP_ACT_KILL",
-    "SCMP_ACT_KILL_PROCESS",
-    "SCMP_ACT_KILL_THREAD",
-    "SCMP_ACT_LOG",
-    "SCMP_ACT_TRAP",
-];
-
-/// Comparisons of arguments.
-pub const SECCOMP_OPERATORS: [&str; 7] = [
-    "SCMP_CMP_EQ",
-    "SCMP_CMP_NE",
-    "SCMP_CMP_LT",
-    "SCMP_CMP_LE",
-    "SCMP_CMP_GT",
-    "SCMP_CMP_GE",
-    "SCMP_CMP_MASKED_EQ",
-];
-
-impl SeccompProfile {
-    fn check(&self) -> Result<(), Fault> {
-        let action = |field: String, action: &str| {
-            if SECCOMP_ACTIONS.contains(&action) {
-                return Ok(());
-            }
-            let known = SECCOMP_ACTIONS.join(", ");
-            fault(field, format!("'{action}' cannot be enforced here; known are {known}"))
-        };
-        action("defaultAction".to_owned(), &self.default_action)?;
-        if self.syscalls.len() > 1024 {
-            return fault("syscalls", "has more than 1024 rules");
-        }
-        for (index, rule) in self.syscalls.iter().enumerate() {
-            let field = |name: &str| format!("syscalls[{index}].{name}");
-            action(field("action"), &rule.action)?;
-            if rule.names.is_empty() || rule.names.len() > 1024 {
-                return fault(field("names"), "must be 1 to 1024 names");
-            }
-            if rule.args.len() > 6 {
-                return fault(field("args"), "has more than 6 conditions");
-            }
-            for (place, arg) in rule.args.iter().enumerate() {
-                if arg.index > 5 {
-                    return fault(field(&format!("args[{place}].index")), "must be 0 to 5");
-                }
-                if !SECCOMP_OPERATORS.contains(&arg.op.as_str()) {
-                    let known = SECCOMP_OPERATORS.join(", ");
-                    return fault(
-                        field(&format!("args[{place}].op")),
-                        format!("is none of {known}"),
-                    );
-                }
             }
         }
         Ok(())

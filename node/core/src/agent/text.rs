@@ -73,5 +73,9 @@ pub(super) fn path_problem(path: &str) -> Option<&'static str> {
     if path.len() > 4096 || path.contains('\0') {
         return Some("is over 4096 bytes, or has a NUL");
     }
-    path.split('/').any(|part| part == "..").then_some("must not hold '..'")
+    // `/a//b` and `/a/./b` would be other names of `/a/b`, and `/.` one of the root.
+    let inner = path.strip_prefix('/').unwrap_or(path);
+    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    let odd = |part: &str| matches!(part, "." | "..") || (part.is_empty() && path.len() > 1);
+    inner.split('/').any(odd).then_some("must not hold '..', '.' or '//'")
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, fault};
 use super::text::path_problem;
+use crate::as_text::as_text;
 use crate::ids::{DataName, VolumeName};
 use crate::units::Memory;
 
@@ -15,6 +16,7 @@ const VOLUMES_MAX: usize = 64;
 
 /// What kind of thing is mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum VolumeType {
     /// A file or folder of the host.
@@ -43,6 +45,7 @@ impl fmt::Display for VolumeType {
 
 /// How mounts made later travel between host and agent (mount_namespaces(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Propagation {
     /// Not at all; the default.
@@ -54,9 +57,10 @@ pub enum Propagation {
 }
 
 /// Permission bits, written in octal and in quotes: `"0640"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mode(pub u32);
+
+as_text!(Mode, "a mode in octal and in quotes, such as \"0640\"");
 
 impl FromStr for Mode {
     type Err = String;
@@ -70,21 +74,15 @@ impl FromStr for Mode {
     }
 }
 
-impl TryFrom<String> for Mode {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Mode> for String {
-    fn from(mode: Mode) -> String {
-        format!("{:04o}", mode.0)
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
     }
 }
 
 /// One thing that is mounted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Volume {
     /// What kind of thing.

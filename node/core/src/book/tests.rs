@@ -326,6 +326,22 @@ fn a_job_without_a_schedule_runs_once_until_it_changes_or_somebody_asks() {
 }
 
 #[test]
+fn a_new_wish_of_the_same_name_is_no_call_for_a_run() {
+    let mut world = World::new(r#"{"schedule":"@hourly"}"#);
+    world.turn();
+    world.wishes[0].generation = 1;
+    world.turn();
+    assert_eq!(world.started.len(), 1, "asked for by hand");
+    world.end("job", 0);
+    world.turn();
+    world.wishes[0].generation = 0;
+    world.wishes[0].spec.args = Some(vec!["changed".into()]);
+    world.turn();
+    world.turn();
+    assert_eq!(world.started.len(), 1);
+}
+
+#[test]
 fn history_is_bounded_and_a_zone_is_followed() {
     let mut world =
         World::new(r#"{"schedule":"30 2 * * *","timeZone":"Europe/Berlin","history":2}"#);

@@ -12,7 +12,7 @@ fn at(text: &str) -> i64 {
 }
 
 fn told(ms: Option<i64>) -> String {
-    ms.map_or("never".into(), |ms| Timestamp::from_millisecond(ms).unwrap().to_string())
+    ms.map_or_else(|| "never".into(), |ms| Timestamp::from_millisecond(ms).unwrap().to_string())
 }
 
 #[test]

@@ -39,15 +39,23 @@ pub enum Controller {
     Devices,
     /// Stopping all processes at once.
     Freezer,
+    /// Which processors are used.
+    Cpuset,
+    /// Use of disks.
+    Io,
 }
 
-const ALL: [(Controller, &str); 6] = [
+const ALL: [(Controller, &str); 9] = [
     (Controller::Memory, "memory"),
     (Controller::Cpu, "cpu"),
     (Controller::Cpuacct, "cpuacct"),
     (Controller::Pids, "pids"),
     (Controller::Devices, "devices"),
     (Controller::Freezer, "freezer"),
+    (Controller::Cpuset, "cpuset"),
+    (Controller::Io, "io"),
+    // Its name on version 1.
+    (Controller::Io, "blkio"),
 ];
 
 impl fmt::Display for Controller {
@@ -127,6 +135,11 @@ impl Kernel {
         }
     }
 
+    /// Whether every controller is in the one hierarchy of version 2.
+    pub fn is_unified(&self) -> bool {
+        self.version() == Version::V2
+    }
+
     /// How control groups are set up.
     pub fn version(&self) -> Version {
         self.version
@@ -146,6 +159,10 @@ impl Kernel {
             (limits.memory_bytes.is_some(), "a memory limit", Controller::Memory),
             (limits.cpu_millis.is_some(), "a processor limit", Controller::Cpu),
             (limits.pids.is_some(), "a limit on processes", Controller::Pids),
+            (limits.cpu_weight.is_some(), "a processor weight", Controller::Cpu),
+            (limits.cpuset.is_some(), "a set of processors", Controller::Cpuset),
+            (limits.io_weight.is_some_and(|w| w.required), "a disk weight", Controller::Io),
+            (!limits.io_devices.is_empty(), "a limit for a disk", Controller::Io),
         ];
         for (wanted, limit, controller) in wants {
             if wanted && !self.has(controller) {
@@ -199,6 +216,9 @@ fn named<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Controller> {
 
 fn advice(controller: Controller) -> &'static str {
     match controller {
+        Controller::Cpuset | Controller::Io => {
+            "mount its hierarchy, use a kernel built with it, or leave the limit out"
+        }
         Controller::Memory => "boot with cgroup_enable=memory, or leave the limit out",
         _ => "use a kernel built with it, or leave the limit out",
     }

@@ -11,8 +11,12 @@ use cgroups_rs::cpu::CpuController;
 use cgroups_rs::memory::MemController;
 use cgroups_rs::pid::PidController;
 
-use super::{CgroupError, Controller, Group, Version, failed, said};
+use super::{CgroupError, Controller, Group, Version, failed, put, said};
 use crate::launch::Limits;
+use crate::record::Shortfall;
+
+mod disks;
+mod processors;
 
 /// The period over which processor time is dealt out, in microseconds.
 const PERIOD_US: u64 = 100_000;
@@ -20,13 +24,31 @@ const PERIOD_US: u64 = 100_000;
 /// Version 1 reports "no limit" as the largest multiple of a page; nothing real is as large.
 const UNLIMITED_FROM: u64 = 1 << 60;
 
+/// What became of the limits that were asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InForce {
+    /// The limits, as the kernel reports them.
+    pub limits: Limits,
+    /// Wishes that have no effect here, and were not required.
+    pub shortfalls: Vec<Shortfall>,
+}
+
 /// Sets every limit, lifts those that are `None`, and returns what the kernel then reports.
-pub(super) fn set(group: &Group, wanted: &Limits) -> Result<Limits, CgroupError> {
-    Ok(Limits {
-        memory_bytes: memory(group, wanted.memory_bytes)?,
+pub(super) fn set(group: &Group, wanted: &Limits) -> Result<InForce, CgroupError> {
+    group.prepare_for(wanted)?;
+    let (memory_bytes, swap_bytes) = memory(group, wanted)?;
+    let (io_weight, shortfall) = disks::weight(group, wanted.io_weight)?;
+    let limits = Limits {
+        memory_bytes,
+        swap_bytes,
         cpu_millis: cpu(group, wanted.cpu_millis)?,
+        cpu_weight: processors::weight(group, wanted)?,
+        cpuset: processors::set(group, wanted)?,
         pids: pids(group, wanted.pids)?,
-    })
+        io_weight,
+        io_devices: disks::devices(group, wanted)?,
+    };
+    Ok(InForce { limits, shortfalls: shortfall.into_iter().collect() })
 }
 
 /// The folder with a controller's files, if it is in use there; an error if a limit needs it.
@@ -46,33 +68,58 @@ fn folder<'a>(
     }
 }
 
-fn memory(group: &Group, wanted: Option<u64>) -> Result<Option<u64>, CgroupError> {
+/// Memory, and swap beyond it: none unless it is asked for, or the limit would not be one.
+fn memory(group: &Group, wanted: &Limits) -> Result<(Option<u64>, Option<u64>), CgroupError> {
     let limit = "the memory limit";
-    let dir = folder(group, Controller::Memory, limit, wanted.is_some())?;
-    let Some(dir) = dir else { return Ok(None) };
+    let dir = folder(group, Controller::Memory, limit, wanted.memory_bytes.is_some())?;
+    let Some(dir) = dir else { return Ok((None, None)) };
     let v2 = group.version == Version::V2;
+    let grain = rustix::param::page_size() as u64;
     let controller = MemController::new(dir.to_owned(), v2);
-    let value = wanted.map_or(Ok(-1), i64::try_from).unwrap_or(i64::MAX);
-    let file = if v2 {
-        let (file, swap) = (dir.join("memory.max"), dir.join("memory.swap.max"));
-        change(&file, wanted.is_some(), || controller.set_limit(value))?;
-        // No swap, or the limit would not be one. A kernel without swap has no such file.
-        let no_swap = if wanted.is_some() { 0 } else { -1 };
-        change(&swap, false, || controller.set_memswap_limit(no_swap))?;
-        file
+    let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let value = wanted.memory_bytes.map_or(-1, number);
+    let swap = wanted.memory_bytes.map(|_| wanted.swap_bytes.unwrap_or(0));
+    let (file, swap_file) = if v2 {
+        let (file, swap_file) = (dir.join("memory.max"), dir.join("memory.swap.max"));
+        change(&file, wanted.memory_bytes.is_some(), || controller.set_limit(value))?;
+        // A kernel without swap has no such file.
+        let swap = swap.map_or(-1, number);
+        change(&swap_file, false, || controller.set_memswap_limit(swap))?;
+        (file, swap_file)
     } else {
-        memory_v1(&controller, dir, value)?;
-        dir.join("memory.limit_in_bytes")
+        let with_swap = wanted.memory_bytes.map_or(-1, |bytes| {
+            number((bytes / grain * grain).saturating_add(swap.unwrap_or_default()))
+        });
+        memory_v1(&controller, dir, value, with_swap)?;
+        (dir.join("memory.limit_in_bytes"), dir.join("memory.memsw.limit_in_bytes"))
     };
-    let found = read_number(&file)?;
-    check(limit, wanted, found, &file, rustix::param::page_size() as u64)
+    let found = check(limit, wanted.memory_bytes, read_number(&file)?, &file, grain)?;
+    let Some(swap) = wanted.swap_bytes else { return Ok((found, None)) };
+    let in_force = match read_number(&swap_file)? {
+        None if !swap_file.exists() && swap > 0 => {
+            let why = "this kernel does not count swap; boot with swapaccount=1, or leave it out";
+            return Err(CgroupError::Unsupported { limit: "the swap limit", why: why.to_owned() });
+        }
+        None if !swap_file.exists() => Some(0),
+        // Version 1 counts both together.
+        found_both if !v2 => found_both.map(|both| both.saturating_sub(found.unwrap_or_default())),
+        found => found,
+    };
+    // Two values were rounded.
+    let in_force = check("the swap limit", Some(swap), in_force, &swap_file, 2 * grain)?;
+    Ok((found, in_force))
 }
 
 /// Version 1 has two limits, memory and memory with swap, and the second may never be the lower.
-fn memory_v1(controller: &MemController, dir: &Path, value: i64) -> Result<(), CgroupError> {
-    let (memory, with_swap) =
+fn memory_v1(
+    controller: &MemController,
+    dir: &Path,
+    value: i64,
+    with_swap: i64,
+) -> Result<(), CgroupError> {
+    let (memory, both) =
         (dir.join("memory.limit_in_bytes"), dir.join("memory.memsw.limit_in_bytes"));
-    let swap = || change(&with_swap, false, || controller.set_memswap_limit(value));
+    let swap = || change(&both, false, || controller.set_memswap_limit(with_swap));
     if controller.set_limit(value).is_ok() {
         return swap();
     }
@@ -166,7 +213,7 @@ fn check(
         return Ok(found);
     }
     let shown = found.map_or_else(|| "no limit".to_owned(), |found| found.to_string());
-    let wanted = wanted.unwrap_or_default();
+    let wanted = wanted.map_or_else(|| "no limit".to_owned(), |wanted| wanted.to_string());
     Err(CgroupError::NotInForce { limit, wanted, found: shown, path: file.to_owned() })
 }
 

@@ -71,7 +71,7 @@ pub fn try_place(kernel: &Kernel, path: &Path) -> Place {
 fn look(place: &mut Place, controllers: &[Controller], group: &Path) {
     let has = |file: &str| group.join(file).exists();
     if place.version == Version::V2 {
-        place.devices = devices::attach(group).map_err(|error| errno(&error));
+        place.devices = devices::attach(group, &[]).map_err(|error| errno(&error));
         let given = std::fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
         let given = |name: &str| given.split_ascii_whitespace().any(|has| has == name);
         place.quota = given("cpu").then(|| has("cpu.max"));

@@ -9,7 +9,7 @@ fn group(name: &str) -> Group {
 
 fn dispose(group: &Group) {
     assert!(group.remove().is_empty());
-    for (_, dir) in &group.dirs {
+    for dir in group.paths() {
         std::fs::remove_dir(dir.parent().unwrap()).unwrap();
     }
 }
@@ -17,7 +17,7 @@ fn dispose(group: &Group) {
 #[test]
 fn a_group_is_made_found_and_removed_with_what_is_below_it() {
     let group = group("a");
-    for (_, dir) in &group.dirs {
+    for dir in group.paths() {
         std::fs::create_dir(dir.join("below")).unwrap();
     }
     assert!(group.pids().unwrap().is_empty());

@@ -5,11 +5,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use skerry_runtime::{
-    Exit, Failure, Launch, Limits, LogPolicy, MonitorHandle, Observation, Seccomp, State, Stop,
-    User, clean, kill_all, observe, spawn,
+    Exit, Failure, Launch, LogPolicy, MonitorHandle, Observation, State, Stop, clean, kill_all,
+    observe, spawn,
 };
 
 pub const MONITOR: &str = env!("CARGO_BIN_EXE_skerry-monitor");
@@ -34,22 +35,21 @@ impl Rig {
         make_image(&image);
         let id = folder.path().file_name().unwrap().to_str().unwrap().to_owned();
         let launch = Launch {
-            format: 1,
             agent: "sample".to_owned(),
             instance: "sha256:1".to_owned(),
             lowers: vec![image],
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             env: vec!["GREETING=hello".to_owned()],
-            cwd: "/".into(),
-            user: User::default(),
             hostname: "sample".to_owned(),
-            limits: Limits::default(),
             cgroup: Path::new("/skerry-tests").join(id),
-            log: LogPolicy { dir: folder.path().join("log"), max_bytes: 1 << 20, files: 3 },
-            stop: Stop { signal: 15, grace_ms: 2000 },
-            capabilities: Vec::new(),
-            read_only_root: true,
-            seccomp: Seccomp::Default,
+            log: LogPolicy {
+                dir: folder.path().join("log"),
+                max_bytes: 1 << 20,
+                files: 3,
+                rate_limit: None,
+            },
+            stop: Stop { grace_ms: 2000, ..Stop::default() },
+            ..Launch::default()
         };
         Self { folder, launch, monitor: None }
     }
@@ -114,6 +114,24 @@ impl Rig {
         found.unwrap_or_else(|| panic!("no {what}; last seen {last:?}; {}", self.said()))
     }
 
+    /// What the agent has written when it has ended.
+    pub fn finished_output(&self) -> String {
+        self.exit();
+        self.output()
+    }
+
+    /// Waits until the agent has written this.
+    pub fn until_output(&self, wanted: &str) {
+        let written = wait_for(|| (self.output() == wanted).then_some(()));
+        assert!(written.is_some(), "{:?} is not {wanted:?}", self.output());
+    }
+
+    /// Runs a program beside the agent.
+    pub fn exec(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(MONITOR);
+        command.arg("exec").arg(self.run_dir()).arg("0").args(args).output().unwrap()
+    }
+
     /// What the monitor itself has said.
     pub fn said(&self) -> String {
         std::fs::read_to_string(self.run_dir().join("monitor.log")).unwrap_or_default()
@@ -176,6 +194,41 @@ pub fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     }
 }
 
+/// A tool of the host that tests need.
+pub fn host(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{program} {args:?}: {said}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A disk of so many MiB, which is a file; gone when it is dropped.
+pub struct Disk {
+    device: String,
+    _file: tempfile::NamedTempFile,
+}
+
+pub fn disk(mebibytes: u64) -> Disk {
+    let file = tempfile::Builder::new().prefix("skerry-rt-disk").tempfile_in("/var/tmp").unwrap();
+    file.as_file().set_len(mebibytes << 20).unwrap();
+    let device = host("losetup", &["--find", "--show", file.path().to_str().unwrap()]);
+    Disk { device, _file: file }
+}
+
+impl Disk {
+    /// Its device file.
+    pub fn path(&self) -> &str {
+        &self.device
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        host("losetup", &["--detach", &self.device]);
+    }
+}
+
 fn make_image(image: &Path) {
     let busybox = Path::new("/bin/busybox");
     assert!(busybox.exists(), "busybox is needed: apt-get install busybox-static");
@@ -185,7 +238,8 @@ fn make_image(image: &Path) {
     for applet in [
         "sh", "cat", "sleep", "echo", "id", "ip", "ls", "mkdir", "mount", "ping", "nc", "yes",
         "head", "dd", "true", "touch", "hostname", "ps", "readlink", "seq", "kill", "nproc",
-        "unshare", "chroot", "mknod", "env", "pwd", "test", "tail", "wc", "grep", "trap",
+        "unshare", "chroot", "mknod", "env", "pwd", "test", "tail", "wc", "grep", "stat", "df",
+        "sysctl", "find", "cut", "sort", "rm", "mkfifo", "umount", "chmod", "ln", "su",
     ] {
         std::os::unix::fs::symlink("busybox", image.join("bin").join(applet)).unwrap();
     }

@@ -44,7 +44,7 @@ fn all_flags_reach_the_spec() {
         "workdir":"/data","env":{"A":"1","B":"x=y"},
         "resources":{"limits":{"memory":"64Mi","cpu":"500m","pids":32}},"restart":"on-failure:3",
         "healthCheck":{"tcp":{"port":80},"interval":"2s","timeout":"5s","retries":5,
-        "startPeriod":"0s","onUnhealthy":"restart"}}"#;
+        "startPeriod":"0s"}}"#;
     let mut expected: serde_json::Value = serde_json::from_str(expected).unwrap();
     expected["image"] = digest().to_string().into();
     assert_eq!(serde_json::to_value(&spec).unwrap(), expected);

@@ -1,7 +1,7 @@
 use skerry_core::ids::Digest;
 
 use super::*;
-use crate::api::{DocumentInForce, RefusedDocument};
+use crate::api::{DocumentInForce, RefusedDocument, Trouble};
 
 #[test]
 fn the_text_says_what_is_in_force_and_what_was_refused() {
@@ -24,7 +24,14 @@ fn the_text_says_what_is_in_force_and_what_was_refused() {
         agents: [("running".to_owned(), 2), ("blocked".to_owned(), 1)].into(),
         cgroup: "hybrid".into(),
         store_notice: None,
+        troubles: vec![Trouble {
+            kind: "disk-full".into(),
+            what: "the disk of /state is full".into(),
+            since_ms: 1,
+            next: "make room".into(),
+        }],
         local_wishes: false,
+        down: false,
     };
     let short = digest.short();
     assert_eq!(
@@ -40,6 +47,8 @@ fn the_text_says_what_is_in_force_and_what_was_refused() {
              Outbox:     3 waiting\n\
              Cgroups:    hybrid\n\
              Local:      run and apply are not allowed\n\
+             Trouble:    the disk of /state is full\n\
+             \x20 next:     make room\n\
              Refused:    {short} (2 times): version 11 is older than 12"
         )
     );

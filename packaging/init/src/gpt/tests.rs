@@ -47,7 +47,7 @@ fn apply(file: &File, write: &Write, most: usize) {
 fn the_last_partition_reaches_the_end_and_stays_there() {
     let (folder, file) = disk();
     let before = table(&file).unwrap();
-    let growth = before.grow(3, DISK, false).unwrap().unwrap();
+    let growth = before.grow(3, DISK, false, None).unwrap().unwrap();
     for write in &growth.writes {
         apply(&file, write, usize::MAX);
     }
@@ -58,7 +58,7 @@ fn the_last_partition_reaches_the_end_and_stays_there() {
     assert!(end > 299 * MIB_SECTORS - 2, "{end}");
     assert_eq!(after.partition(1), before.partition(1));
     assert_eq!(after.partition(2), before.partition(2));
-    assert_eq!(after.grow(3, DISK, false).unwrap(), None, "a second boot has nothing to do");
+    assert_eq!(after.grow(3, DISK, false, None).unwrap(), None, "a second boot has nothing to do");
     let check = Command::new("sfdisk").arg("--verify").arg(folder.path().join("disk")).output();
     let check = check.unwrap();
     let said = String::from_utf8_lossy(&check.stdout).into_owned();
@@ -69,7 +69,7 @@ fn the_last_partition_reaches_the_end_and_stays_there() {
 fn a_power_cut_at_any_sector_leaves_a_whole_table() {
     let (_folder, file) = disk();
     let before = table(&file).unwrap();
-    let growth = before.grow(3, DISK, false).unwrap().unwrap();
+    let growth = before.grow(3, DISK, false, None).unwrap().unwrap();
     for write in &growth.writes {
         // Sectors are written whole, in order; the cut comes after any of them.
         for most in (0..=write.bytes.len()).step_by(512) {
@@ -86,29 +86,63 @@ fn a_power_cut_at_any_sector_leaves_a_whole_table() {
 #[test]
 fn a_cut_boot_is_finished_by_the_next() {
     let (_folder, file) = disk();
-    let growth = table(&file).unwrap().grow(3, DISK, false).unwrap().unwrap();
+    let growth = table(&file).unwrap().grow(3, DISK, false, None).unwrap().unwrap();
     // The copy is there, and the first table's entries are half written.
     apply(&file, &growth.writes[0], usize::MAX);
     apply(&file, &growth.writes[1], usize::MAX);
     apply(&file, &growth.writes[2], 512);
     let found = table(&file).unwrap();
     assert_eq!(Table::read_at(1, &mut read(&file)), None, "the first is damaged");
-    let again = found.grow(3, DISK, true).unwrap().unwrap();
+    let again = found.grow(3, DISK, true, None).unwrap().unwrap();
     for write in &again.writes {
         apply(&file, write, usize::MAX);
     }
     assert!(Table::read_at(1, &mut read(&file)).is_some());
-    assert_eq!(table(&file).unwrap().grow(3, DISK, false).unwrap(), None);
+    assert_eq!(table(&file).unwrap().grow(3, DISK, false, None).unwrap(), None);
+}
+
+#[test]
+fn a_disk_gets_identifiers_of_its_own_once() {
+    let (folder, file) = disk();
+    let image = "5b3e8c1a-0f4d-4e55-9d0b-736b65727273";
+    let path = folder.path().join("disk");
+    let mut set = Command::new("sfdisk");
+    let set = set
+        .args(["--quiet", "--no-reread", "--no-tell-kernel"])
+        .arg("--part-uuid")
+        .arg(&path)
+        .args(["3", image])
+        .status()
+        .unwrap();
+    assert!(set.success());
+    let before = table(&file).unwrap();
+    assert_eq!(before.id(3).as_deref(), Some(image));
+    assert!(before.is_anybodys(3) && !before.is_anybodys(2));
+    let own = Some([[7; 16], [9; 16]]);
+    for write in &before.grow(3, DISK, false, own).unwrap().unwrap().writes {
+        apply(&file, write, usize::MAX);
+        let id = table(&file).expect("a whole table").id(3).unwrap();
+        assert!(id == image || id == "09090909-0909-0909-0909-090909090909", "{id}");
+    }
+    let after = table(&file).unwrap();
+    assert!(!after.is_anybodys(3));
+    assert_eq!(after.id(2), before.id(2));
+    let said = Command::new("sfdisk").arg("--disk-id").arg(&path).output().unwrap().stdout;
+    let said = String::from_utf8_lossy(&said).to_lowercase();
+    assert_eq!(said.trim(), "07070707-0707-0707-0707-070707070707");
+    // A disk that does not grow any more gets them too.
+    assert!(after.grow(3, DISK, false, own).unwrap().is_some());
+    assert_eq!(after.grow(3, DISK, false, None).unwrap(), None);
 }
 
 #[test]
 fn only_the_last_partition_may_grow() {
     let (_folder, file) = disk();
     let table = table(&file).unwrap();
-    assert_eq!(table.grow(2, DISK, false), Err(GptError::NotLast));
-    assert_eq!(table.grow(9, DISK, false), Err(GptError::Missing));
-    assert_eq!(table.grow(3, IMAGE, false).unwrap(), None, "a disk of the image's size");
-    assert_eq!(table.grow(3, 100, false).unwrap(), None, "a disk that shrank is left alone");
+    assert_eq!(table.grow(2, DISK, false, None), Err(GptError::NotLast));
+    assert_eq!(table.grow(9, DISK, false, None), Err(GptError::Missing));
+    assert_eq!(table.grow(3, IMAGE, false, None).unwrap(), None, "a disk of the image's size");
+    assert_eq!(table.grow(3, 100, false, None).unwrap(), None, "a disk that shrank is left alone");
 }
 
 #[test]

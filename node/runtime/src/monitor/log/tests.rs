@@ -18,7 +18,8 @@ fn moments_are_written_as_rfc_3339() {
 
 fn written(portions: &[&[u8]]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let policy = LogPolicy { dir: folder.path().to_owned(), max_bytes: 1 << 20, files: 1 };
+    let policy =
+        LogPolicy { dir: folder.path().to_owned(), max_bytes: 1 << 20, files: 1, rate_limit: None };
     let mut log = Log::open(policy);
     let (reader, writer) = rustix::pipe::pipe().unwrap();
     let mut stream = Stream::new(reader, "stdout").unwrap();
