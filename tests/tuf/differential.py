@@ -191,23 +191,26 @@ def fault_listed_version(rng, repo):
         repo.signed["timestamp"]["meta"]["snapshot.json"]["version"] += by
         repo.publish("timestamp")
     else:
-        repo.signed["snapshot"]["meta"][f"{role}.json"]["version"] += by
+        listed = repo.signed["snapshot"]["meta"].setdefault(f"{role}.json", {"version": 1})
+        listed["version"] += by
         repo.publish("snapshot", "timestamp")
 
 
 def fault_unlisted(rng, repo):
-    del repo.signed["snapshot"]["meta"][f"{rng.choice(listing(repo))}.json"]
+    repo.signed["snapshot"]["meta"].pop(f"{rng.choice(listing(repo))}.json", None)
     repo.publish("snapshot", "timestamp")
 
 
 def fault_listed_length(rng, repo):
-    listed = repo.signed["snapshot"]["meta"][f"{rng.choice(listing(repo))}.json"]
+    listed = repo.signed["snapshot"]["meta"].setdefault(
+        f"{rng.choice(listing(repo))}.json", {"version": 1})
     listed["length"] = listed.get("length", 400) + rng.choice([-1, 1])
     repo.publish("snapshot", "timestamp")
 
 
 def fault_listed_hash(rng, repo):
-    listed = repo.signed["snapshot"]["meta"][f"{rng.choice(listing(repo))}.json"]
+    listed = repo.signed["snapshot"]["meta"].setdefault(
+        f"{rng.choice(listing(repo))}.json", {"version": 1})
     listed["hashes"] = {"sha256": "00" * 32}
     repo.publish("snapshot", "timestamp")
 
