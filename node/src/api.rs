@@ -239,6 +239,9 @@ pub struct VolumeEntry {
     /// What it takes on disk; none if it holds too many files to count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// The most that it may hold, if it has a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_bytes: Option<u64>,
     /// The agents that name it.
     pub agents: Vec<AgentName>,
 }

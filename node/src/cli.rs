@@ -185,7 +185,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         // It forks, so it must come before anything that starts threads.
         Verb::Check(args) => check::check(&place, args),
         Verb::Version(args) => status::version(&args),
-        Verb::Validate(args) => validate::validate(&args),
+        Verb::Validate(args) => validate::validate(&place, &args),
         verb => block_on(ask(&place, verb))?,
     }
 }

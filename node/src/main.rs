@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         return code;
     }
     skerry_runtime::monitor::dispatch(std::env::args_os())
+        .or_else(|| skerry_runtime::oci::dispatch(std::env::args_os()))
         .or_else(|| cli::probe(std::env::args_os()))
         .unwrap_or_else(cli::main)
 }

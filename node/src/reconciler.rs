@@ -230,7 +230,9 @@ impl Reconciler {
 
     /// What is found now, with the images that are wanted.
     fn observe(&mut self, desired: &Desired) -> Observed {
-        for wanted in desired.agents.values() {
+        // Runs of jobs are made after this look.
+        let jobs = desired.jobs.values().map(|job| &job.agent);
+        for wanted in desired.agents.values().chain(jobs) {
             let image = wanted.spec.image;
             if !self.present.contains(&image) && self.images.has(&image) {
                 self.present.insert(image);

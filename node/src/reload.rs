@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use skerry_core::admit::Profile;
 use skerry_core::units::Memory;
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::config::{Config, Override};
 use crate::containers::Containers;
@@ -109,8 +109,17 @@ fn differing<'a>(one: &'a Table, other: &'a Table) -> Vec<&'a str> {
     let mut keys: Vec<_> = one.keys().chain(other.keys()).map(String::as_str).collect();
     keys.sort_unstable();
     keys.dedup();
-    keys.retain(|key| one.get(*key) != other.get(*key));
+    keys.retain(|key| given(one, key) != given(other, key));
     keys
+}
+
+/// The value of a key; an empty list or table says no more than none.
+fn given<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+    table.get(key).filter(|value| match value {
+        Value::Array(list) => !list.is_empty(),
+        Value::Table(table) => !table.is_empty(),
+        _ => true,
+    })
 }
 
 #[cfg(test)]
@@ -119,7 +128,8 @@ mod tests {
 
     #[test]
     fn keys_that_differ_are_named_once() {
-        let one: Table = "node = 'a'\n[broker]\nurl = 'x'\n[log]\nfiles = 3".parse().unwrap();
+        let one: Table =
+            "node = 'a'\ngroups = []\n[broker]\nurl = 'x'\n[log]\nfiles = 3".parse().unwrap();
         let other: Table =
             "node = 'a'\n[broker]\nurl = 'y'\n[local]\nwishes = true".parse().unwrap();
         assert_eq!(differing(&one, &other), ["broker", "local", "log"]);

@@ -32,7 +32,8 @@ fn a_tier_is_what_the_node_says_and_the_profile_tells_it() {
     let tier: toml::Table = "limits = { memory = '48Mi', pids = 9 }".parse().unwrap();
     let node = Node::setup(&scratch, "box").set("tiers.small", tier).start();
     node.with_sensor(&scratch);
-    let _ = node.cli(["run", "--name", "one", "--tier", "small", "--pids-limit", "7", "sensor"]).ok();
+    let _ =
+        node.cli(["run", "--name", "one", "--tier", "small", "--pids-limit", "7", "sensor"]).ok();
     let limits = node.inspect("one")["limitsInForce"].clone();
     assert_eq!((&limits["memory"], &limits["pids"]), (&"48Mi".into(), &7.into()), "{limits}");
     let refused = node.cli(["run", "--tier", "huge", "sensor"]).refused();
@@ -47,7 +48,8 @@ fn limits_change_while_it_runs() {
     let scratch = Scratch::new();
     let node = Node::setup(&scratch, "box").start();
     node.with_sensor(&scratch);
-    let wish = |limits: &str| format!("{{name: one, image: sensor, resources: {{limits: {limits}}}}}");
+    let wish =
+        |limits: &str| format!("{{name: one, image: sensor, resources: {{limits: {limits}}}}}");
     node.apply(&wish("{memory: 32Mi, cpu: 500m, pids: 7}"));
     let pid = node.until_state("one", "running")["pid"].as_u64();
     let told = |what: &str, wanted: &dyn Fn(&serde_json::Value) -> bool| {

@@ -89,10 +89,39 @@ fn memory_configs_and_secrets_are_files_with_owners_and_modes() {
     assert_eq!(node.inside("one", "cat /etc/app/app.conf"), "x=1");
     assert_eq!(node.inside("one", "cat /secret/PASSWORD"), "hush");
     assert_eq!(stat("/secret/PASSWORD"), "1000:100 400");
-    assert_eq!(node.inside("one", "echo x > /secret/PASSWORD 2>/dev/null || echo refused"), "refused");
+    assert_eq!(
+        node.inside("one", "echo x > /secret/PASSWORD 2>/dev/null || echo refused"),
+        "refused"
+    );
     assert_eq!(node.inside("one", "echo x > /etc/app/new 2>/dev/null || echo refused"), "refused");
-    let full = "busybox dd if=/dev/zero of=/scratch/f bs=64k count=32 2>&1 | busybox grep -c 'No space'";
+    let full =
+        "busybox dd if=/dev/zero of=/scratch/f bs=64k count=32 2>&1 | busybox grep -c 'No space'";
     assert_eq!(node.inside("one", full), "1", "its size is enforced");
-    let kind = node.inside("one", "busybox df -T /secret | busybox tail -n 1 | busybox awk '{print $2}'");
+    let kind =
+        node.inside("one", "busybox df -T /secret | busybox tail -n 1 | busybox awk '{print $2}'");
     assert_eq!(kind, "tmpfs", "a secret is in memory only");
+}
+
+#[test]
+fn a_size_is_kept_by_the_file_system_or_refused_with_the_reason() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    node.apply(
+        "{name: one, image: sensor, \
+          volumes: [{type: volume, source: data, target: /data, size: 1Mi}]}",
+    );
+    let seen = node.until_agent("one", "runs, or is refused", |agent| {
+        let refused = agent["detail"].as_str().is_some_and(|text| text.contains("volumes[0].size"));
+        refused || agent["state"] == "running"
+    });
+    if seen["state"] == "running" {
+        let full =
+            "busybox dd if=/dev/zero of=/data/f bs=64k count=32 2>&1 | busybox grep -c 'No space'";
+        assert_eq!(node.inside("one", full), "1");
+        let listed = node.cli(["volume", "ls", "--format", "json"]).ok().json();
+        assert_eq!(listed["data"]["limitBytes"], 1 << 20, "{listed}");
+    } else {
+        assert!(seen["detail"].as_str().unwrap().contains("quota"), "{seen}");
+    }
 }

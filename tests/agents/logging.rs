@@ -35,7 +35,7 @@ fn what_is_over_the_rate_is_dropped_and_counted() {
     node.with_sensor(&scratch);
     node.apply(
         "{name: flood, image: sensor, logging: {rateLimit: 1Ki}, \
-          command: [/bin/sh, -c, 'busybox seq 1 60000; exec sleep 1000']}",
+          command: [/bin/sh, -c, 'busybox seq 1 60000; while :; do usleep 200000; echo more; done']}",
     );
     let told = node.until("the drop is told", PATIENCE, |node| {
         let lines = node.lines_of("flood");

@@ -25,7 +25,8 @@ fn members_reach_each_other_and_strangers_do_not() {
     assert_eq!(node.inside("stranger", reach), "no");
     assert_eq!(node.inside("server", "hostname"), "web");
     assert_eq!(node.inside("client", "hostname"), "web");
-    let space = |name: &str, kind: &str| node.inside(name, &format!("readlink /proc/self/ns/{kind}"));
+    let space =
+        |name: &str, kind: &str| node.inside(name, &format!("readlink /proc/self/ns/{kind}"));
     for kind in ["net", "ipc", "uts"] {
         assert_eq!(space("server", kind), space("client", kind), "{kind} is shared");
         assert_ne!(space("server", kind), space("stranger", kind), "{kind} is the pod's own");

@@ -1,6 +1,11 @@
 //! Each kind of probe, in the agent's own network and files; what follows from its answers.
 
+use std::process::Command;
+use std::time::Duration;
+
 use serde_json::Value;
+use skerry_tests::certificates::Authority;
+use skerry_tests::process::Background;
 use skerry_tests::{Node, Scratch};
 
 fn health(agent: &Value, word: &str) -> bool {
@@ -47,7 +52,8 @@ fn a_probe_does_not_reach_the_host_and_one_of_the_host_s_network_does() {
     node.with_sensor(&scratch);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let check = format!("{{tcp: {{port: {port}}}, interval: 200ms, retries: 2, onUnhealthy: report}}");
+    let check =
+        format!("{{tcp: {{port: {port}}}, interval: 200ms, retries: 2, onUnhealthy: report}}");
     node.apply(&format!(
         "agents:\n- {{name: own, image: sensor, healthCheck: {check}}}\n\
          - {{name: host, image: sensor, network: {{mode: host}}, healthCheck: {check}}}"
@@ -141,4 +147,53 @@ fn a_startup_that_never_comes_runs_it_anew() {
     });
     let history = node.inspect("stuck")["history"].clone();
     assert_eq!(history[0]["reason"], "unhealthy", "{history}");
+}
+
+#[test]
+fn https_is_asked_whoever_has_signed_the_certificate() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    skerry_tests::process::need_tool("openssl", "openssl");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let identity = Authority::new(&scratch.folder("authority")).broker();
+    let mut server = Command::new("openssl");
+    server.args(["s_server", "-www", "-quiet", "-accept", &port.to_string()]);
+    server.arg("-cert").arg(&identity.certificate).arg("-key").arg(&identity.key);
+    let _server = Background::start("openssl", &mut server, &scratch.path().join("openssl.log"));
+    node.apply(&format!(
+        "{{name: host, image: sensor, network: {{mode: host}}, healthCheck: {{http: \
+          {{port: {port}, scheme: https, path: /, status: '200'}}, interval: 200ms}}}}"
+    ));
+    let _ = node.until_agent("host", "is healthy", |agent| health(agent, "healthy"));
+}
+
+#[test]
+fn many_probes_that_hang_cost_no_threads_and_few_descriptors() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    let check = "{http: {port: 8080}, interval: 100ms, timeout: 3s, retries: 1";
+    node.apply(&format!(
+        "{{name: mute, image: sensor, replicas: 40, \
+          command: [/bin/busybox, nc, -ll, -p, '8080', -e, /bin/sh, -c, 'cat > /dev/null'], \
+          stop: {{grace: 100ms}}, \
+          readiness: {check}}}, healthCheck: {check}, onUnhealthy: report}}}}"
+    ));
+    let pid = node.pid();
+    let count = |folder: &str| std::fs::read_dir(format!("/proc/{pid}/{folder}")).unwrap().count();
+    let (mut threads, mut descriptors) = (0, 0);
+    node.until("all have been probed", Duration::from_secs(60), |node| {
+        (threads, descriptors) = (threads.max(count("task")), descriptors.max(count("fd")));
+        let all = node.cli(["ps", "-a", "--format", "json"]).ok().json();
+        let all = all.as_array().unwrap();
+        let told = all.iter().filter(|agent| health(agent, "unhealthy") && agent["ready"] == false);
+        let late = node.agent("mute-7").map(|agent| agent["detail"].to_string());
+        let hangs = late.is_some_and(|detail| detail.contains("no answer within"));
+        (all.len() == 40 && told.count() == 40 && hangs).then_some(())
+    });
+    assert!(threads < 40, "{threads} threads");
+    assert!(descriptors < 400, "{descriptors} descriptors");
 }

@@ -9,7 +9,7 @@ use skerry_tests::agents::{PATIENCE, lives};
 use skerry_tests::{Node, Scratch, until};
 
 /// A folder of a control group in the hierarchy in which processes are followed, made now.
-fn group(path: &str) -> PathBuf {
+pub fn group(path: &str) -> PathBuf {
     let path = path.trim_start_matches('/');
     let v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
     let mount = if v2 { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/pids" };

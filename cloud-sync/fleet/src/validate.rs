@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use skerry_core::manifest::{self, Purpose};
+use skerry_core::manifest::{self, Against, Purpose};
 
 use crate::{files, output};
 
@@ -44,8 +44,11 @@ pub fn validate(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
         Ok((file.display().to_string(), files::read_text(file)?))
     };
     let files = args.files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let profile = args.profile.as_ref().map(read).transpose()?;
-    let report = manifest::validate(Purpose::Document, &files, profile.as_ref());
+    let against = match &args.profile {
+        None => Against::Nothing,
+        Some(file) => read(file).map(|(name, text)| Against::File(name, text))?,
+    };
+    let report = manifest::validate(Purpose::Document, &files, against);
     match args.format {
         Format::Json => output::json(&report)?,
         Format::Table => output::line(report.to_string().trim_end())?,

@@ -13,7 +13,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use report::{Purpose, Report, validate};
+pub use report::{Against, Purpose, Report, validate};
 pub use tree::Place;
 use tree::{Entry, Node, Trouble, Value};
 pub use yaml::FILE_MAX;

@@ -2,7 +2,7 @@
 //! hold the files in `docs/schema` against it, and rewrite them when told so.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -203,6 +203,20 @@ pub(crate) fn agents() -> Value {
         ],
         "$defs": definitions,
     }))
+}
+
+/// The names of all properties in a schema, whatever they are of.
+pub(crate) fn properties(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| {
+            if let ("properties", Value::Object(named)) = (key.as_str(), value) {
+                into.extend(named.keys().cloned());
+            }
+            properties(value, into);
+        }),
+        Value::Array(items) => items.iter().for_each(|item| properties(item, into)),
+        _ => {}
+    }
 }
 
 fn titled(mut schema: Value, title: &str) -> Value {

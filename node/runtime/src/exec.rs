@@ -17,7 +17,7 @@ use rustix::process::{
 };
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
-mod terminal;
+pub(crate) mod terminal;
 
 use crate::cgroup::{CgroupError, Group, Kernel};
 use crate::launch::{Launch, User};

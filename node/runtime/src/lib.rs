@@ -16,6 +16,7 @@ pub mod launch;
 pub mod monitor;
 pub mod needs;
 pub mod observe;
+pub mod oci;
 pub mod record;
 pub mod spawn;
 

@@ -22,10 +22,10 @@ use nix::sys::signal::{SigSet, Signal};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::FdFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions, set_child_subreaper, setsid, wait};
+use rustix::process::{WaitOptions, set_child_subreaper, setsid, wait};
 
 mod build;
-mod complaints;
+pub(crate) mod complaints;
 mod log;
 mod service;
 mod stopping;
@@ -282,22 +282,16 @@ fn create(
                 Ok(Some(build::Report::Init { pid })) => pid,
                 Ok(Some(build::Report::Failed { operation, message, errno })) => {
                     // The container's first process knows more than what became of its words.
-                    let now = Instant::now();
-                    if let Ok(Some(text)) = receive(&program, now, "starting the program")
-                        && let Some(first_hand) = reported(&text)
-                    {
-                        return Err(first_hand);
-                    }
+                    let first_hand = receive(&program, Instant::now(), "starting the program");
+                    let first_hand = first_hand.ok().flatten().and_then(|text| reported(&text));
                     let complaint = complaints::first(&complaints);
                     let complaint = complaint.map(|text| format!(": {text}")).unwrap_or_default();
                     let message = format!("{message}{complaint}");
-                    return Err(MonitorError::Reported { operation, message, errno });
+                    let second_hand = MonitorError::Reported { operation, message, errno };
+                    return Err(first_hand.unwrap_or(second_hand));
                 }
                 other => {
-                    let pid = Pid::from_raw(builder);
-                    pid.map(|pid| {
-                        rustix::process::kill_process(pid, rustix::process::Signal::KILL)
-                    });
+                    sys::kill(builder, nix::libc::SIGKILL);
                     return Err(other.err().unwrap_or(MonitorError::Silent));
                 }
             };

@@ -114,6 +114,8 @@ fn run(program: i32, opener: OwnedFd, status: OwnedFd) -> ! {
     sys::block_signals();
     sys::close_others(&[opener.as_raw_fd(), status.as_raw_fd()]);
     drop(opener);
+    // What only the start needed. What is needed again comes back from the page cache.
+    sys::forget_code();
     loop {
         match sys::next_signal() {
             Ok(nix::libc::SIGCHLD) => {

@@ -10,11 +10,13 @@ use nix::libc;
 
 mod mounts;
 mod quotas;
+mod runtimes;
 
-pub use mounts::{MountChange, change_mount, map_mount};
+pub use mounts::{MountChange, change_mount, map_mount, restrict_mount, set_read_only};
 pub use quotas::{
     ProjectQuota, enforces_project_quotas, join_project, project_quota, set_project_quota,
 };
+pub use runtimes::{execute, leave_keyring};
 
 /// Which side of a fork one is on.
 pub enum Forked {

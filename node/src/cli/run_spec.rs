@@ -75,7 +75,7 @@ struct LifeArgs {
     /// Give it a tiny init that collects orphaned processes
     #[arg(long, help_heading = "Life")]
     init: bool,
-    /// The signal that asks it to end; the image's, or SIGTERM, by default
+    /// The signal that asks it to end; the image's by default
     #[arg(long, value_name = "SIGNAL", help_heading = "Life")]
     stop_signal: Option<Signal>,
     /// From that signal until it is killed; 10s by default
@@ -107,7 +107,11 @@ fn grace(text: &str) -> Result<Span, String> {
 /// `KEY=VALUE`, or `KEY` with nothing.
 fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
-    if key.is_empty() { Err("KEY[=VALUE] is expected".into()) } else { Ok((key.into(), value.into())) }
+    if key.is_empty() {
+        Err("KEY[=VALUE] is expected".into())
+    } else {
+        Ok((key.into(), value.into()))
+    }
 }
 
 /// Several words given as one argument.

@@ -43,7 +43,7 @@ impl Containers {
             cgroup: self.cgroup.join(name),
             log: self.log_policy(spec),
             stop: stop(spec, &image.config)?,
-            volumes: self.mounts(wanted, run_dir, &user, ids)?,
+            volumes: self.mounts(wanted, run_dir, &user)?,
             user,
             oom_score_adj: u16::try_from(spec.priority.oom_score_adj()).ok(),
             user_namespace: ids,
@@ -80,10 +80,9 @@ impl Containers {
         wanted: &DesiredAgent,
         run_dir: &Path,
         user: &User,
-        ids: Option<UserNamespace>,
     ) -> Result<Vec<skerry_runtime::Mount>, ContainerError> {
         let (secrets, volumes) = (&self.secrets, &self.volumes);
-        mounts::mounts(wanted, &mounts::Sources { run_dir, secrets, volumes, user, ids })
+        mounts::mounts(wanted, &mounts::Sources { run_dir, secrets, volumes, user })
     }
 
     fn with_environment(

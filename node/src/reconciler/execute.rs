@@ -100,6 +100,9 @@ impl Reconciler {
 
     /// Writes down how an agent ended. What cannot be written is told, and nothing waits for it.
     pub(super) fn note_end(&self, name: &AgentName, found: &Found) {
+        if found.seen.phase.is_live() {
+            return;
+        }
         let remembered = self.memory.of(name);
         let of_run = |wanted: &DesiredAgent| wanted.run.as_ref().map(|run| run.execution.clone());
         let with_runs = self.kept.book.lay_over(&self.ledger.borrow().desired);

@@ -47,12 +47,19 @@ pub enum Purpose {
     Document,
 }
 
-/// Checks files, each by its name and text, against a node's profile if there is one.
-pub fn validate(
-    purpose: Purpose,
-    files: &[(String, String)],
-    profile: Option<&(String, String)>,
-) -> Report {
+/// What files are checked against besides their own rules.
+#[derive(Debug, Clone)]
+pub enum Against {
+    /// Nothing.
+    Nothing,
+    /// A node's profile.
+    Node(Box<Profile>),
+    /// A node's profile as a file has it, by its name and text.
+    File(String, String),
+}
+
+/// Checks files, each by its name and text.
+pub fn validate(purpose: Purpose, files: &[(String, String)], against: Against) -> Report {
     let mut manifest = Manifest::default();
     let mut resolve = |image: &str| image.parse().or_else(|_| name_of_image(image));
     for (file, text) in files {
@@ -61,7 +68,11 @@ pub fn validate(
             Purpose::Document => manifest.read_document(file, text),
         }
     }
-    let profile = profile.and_then(|(file, text)| read_profile(&mut manifest, file, text));
+    let profile = match against {
+        Against::Nothing => None,
+        Against::Node(profile) => Some(*profile),
+        Against::File(file, text) => read_profile(&mut manifest, &file, &text),
+    };
     let mut notes = Vec::new();
     match purpose {
         Purpose::Document => manifest.check_document(profile.as_ref()),

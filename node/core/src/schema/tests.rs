@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::manifest::{self, Purpose};
+use crate::manifest::{self, Against, Purpose};
 
 /// The command that rewrites the files, told when they are behind.
 const REWRITE: &str = "SKERRY_WRITE_SCHEMA=1 cargo test -p skerry-core schema";
@@ -115,7 +115,10 @@ fn the_schema_refuses_what_the_reader_refuses() {
     let schema = Judge::new(agents());
     for yaml in REFUSED {
         let files = [("a".to_owned(), (*yaml).to_owned())];
-        assert!(!manifest::validate(Purpose::Wishes, &files, None).valid, "reader: {yaml}");
+        assert!(
+            !manifest::validate(Purpose::Wishes, &files, Against::Nothing).valid,
+            "reader: {yaml}"
+        );
         assert!(as_json(yaml).iter().all(|json| !schema.is_valid(json)), "schema: {yaml}");
     }
 }
@@ -131,7 +134,7 @@ fn the_examples_are_taken_by_reader_and_schema() {
         }
         let text = std::fs::read_to_string(&path).unwrap();
         let files = [(path.display().to_string(), text.clone())];
-        let report = manifest::validate(Purpose::Wishes, &files, None);
+        let report = manifest::validate(Purpose::Wishes, &files, Against::Nothing);
         assert!(report.valid, "{report}");
         assert!(report.notes.is_empty(), "{report}");
         for json in as_json(&text) {
@@ -168,4 +171,15 @@ fn a_document_is_taken_by_its_schema() {
         *document.pointer_mut(pointer).unwrap() = wrong.into();
         assert!(!take(&document));
     }
+}
+
+#[test]
+fn the_reference_names_every_field() {
+    let page = std::fs::read_to_string(docs().join("reference/agent.md")).unwrap();
+    let words: std::collections::BTreeSet<&str> =
+        page.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let mut known = std::collections::BTreeSet::new();
+    properties(&agents(), &mut known);
+    let missing: Vec<_> = known.iter().filter(|name| !words.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "docs/reference/agent.md does not name {missing:?}");
 }

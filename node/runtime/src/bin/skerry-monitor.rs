@@ -10,6 +10,9 @@ fn main() -> ExitCode {
     if let Some(code) = monitor::dispatch(std::env::args_os()) {
         return code;
     }
+    if let Some(code) = skerry_runtime::oci::dispatch(std::env::args_os()) {
+        return code;
+    }
     let mut args = std::env::args().skip(1);
     match (args.next().as_deref(), args.next()) {
         (Some("exec"), Some(run_dir)) => run(&PathBuf::from(run_dir), args),

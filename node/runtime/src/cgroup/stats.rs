@@ -104,7 +104,10 @@ mod tests {
 
     #[test]
     fn both_versions_tell_of_each_disk() {
-        assert_eq!(disks("8:0 rbytes=1 wbytes=2 rios=9 wios=9\n8:16 rbytes=10 wbytes=20\n"), (11, 22));
+        assert_eq!(
+            disks("8:0 rbytes=1 wbytes=2 rios=9 wios=9\n8:16 rbytes=10 wbytes=20\n"),
+            (11, 22)
+        );
         assert_eq!(disks("8:0 Read 1\n8:0 Write 2\n8:0 Sync 9\n8:16 Read 10\nTotal 99\n"), (11, 2));
     }
 }

@@ -36,7 +36,9 @@ pub fn filter(profile: &Profile) -> Result<BpfProgram, SeccompError> {
         }
     }
     let verdict = |(number, (name, rules))| Ok((number, verdict(name, rules, otherwise)?));
-    let verdicts = calls.into_iter().map(verdict).collect::<Result<_, SeccompError>>()?;
+    let mut verdicts: BTreeMap<u32, Verdict> =
+        calls.into_iter().map(verdict).collect::<Result<_, SeccompError>>()?;
+    say_unknown_is_absent(&mut verdicts, otherwise);
     let all_others = Verdict::Judge(Vec::new(), otherwise);
     let program = compile::compile(architecture, &verdicts, &all_others);
     if program.len() > MOST {
@@ -48,6 +50,20 @@ pub fn filter(profile: &Profile) -> Result<BpfProgram, SeccompError> {
         false => Err(SeccompError::Starts),
     }
 }
+
+/// Calls that are newer than any in the profile do not exist, as in runc: told that they may not be
+/// made, C libraries would give up, where they could use older ones.
+fn say_unknown_is_absent(verdicts: &mut BTreeMap<u32, Verdict>, otherwise: u32) {
+    let refuses = ![RETURN_ALLOW, RETURN_LOG].contains(&otherwise);
+    if let Some((&newest, _)) = verdicts.last_key_value().filter(|_| refuses) {
+        for number in newest + 1..NUMBERS {
+            verdicts.insert(number, Verdict::Fail(compile::ENOSYS));
+        }
+    }
+}
+
+/// Above any number of a call for years to come.
+const NUMBERS: u32 = 1024;
 
 fn verdict(name: &str, rules: Rules, otherwise: u32) -> Result<Verdict, SeccompError> {
     let whatever = rules.iter().find(|(conditions, _)| conditions.is_empty());
@@ -62,7 +78,7 @@ fn verdict(name: &str, rules: Rules, otherwise: u32) -> Result<Verdict, SeccompE
 fn word(action: Action, errno: Option<u32>) -> u32 {
     match action {
         Action::Allow => RETURN_ALLOW,
-        Action::Errno => RETURN_ERRNO | errno.unwrap_or(u32::from(compile::EPERM)),
+        Action::Errno => RETURN_ERRNO | errno.unwrap_or_else(|| u32::from(compile::EPERM)),
         Action::KillThread => RETURN_KILL_THREAD,
         Action::KillProcess => RETURN_KILL,
         Action::Log => RETURN_LOG,

@@ -45,6 +45,17 @@ pub fn change_mount(mount: BorrowedFd<'_>, change: MountChange) -> io::Result<()
     set_mount_attributes(mount, change.recursive, &attributes)
 }
 
+/// Gives a mount these attributes, and those below it if `recursive`.
+pub fn restrict_mount(mount: BorrowedFd<'_>, set: u64, recursive: bool) -> io::Result<()> {
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    set_mount_attributes(mount, recursive, &attributes)
+}
+
+/// Makes a mount read-only, and those below it if `recursive`.
+pub fn set_read_only(mount: BorrowedFd<'_>, recursive: bool) -> io::Result<()> {
+    restrict_mount(mount, libc::MOUNT_ATTR_RDONLY, recursive)
+}
+
 #[allow(unsafe_code)]
 fn set_mount_attributes(
     mount: BorrowedFd<'_>,

@@ -37,6 +37,9 @@ struct Attributes {
     others: [u32; 3],
 }
 
+/// The same on every processor that we build for; libc has it not for all of them.
+const QUOTACTL_FD: libc::c_long = 443;
+
 const GET_QUOTA: u32 = 0x80_0007;
 const SET_QUOTA: u32 = 0x80_0008;
 const GET_STATE: u32 = 0x5805;
@@ -57,7 +60,7 @@ fn call<T>(
     let fd = folder.as_raw_fd();
     let data = std::ptr::from_mut(data);
     // SAFETY: each command reads or writes one structure of the size of `T`, which outlives the call.
-    let done = unsafe { libc::syscall(libc::SYS_quotactl_fd, fd, command, project, data) };
+    let done = unsafe { libc::syscall(QUOTACTL_FD, fd, command, project, data) };
     if done == 0 {
         return Ok(());
     }

@@ -302,8 +302,11 @@ fn later_mounts_are_seen_on_the_other_side_as_the_launch_says() {
         let outside = std::fs::read_to_string("/proc/self/mounts").unwrap();
         let shown = place.join("of-agent");
         assert_eq!(outside.contains(shown.to_str().unwrap()), agent_seen, "{propagation:?}");
-        drop(rig);
+        // The agent first, which holds the mounts; the folder last, which they are in.
+        skerry_runtime::kill_all(&rig.run_dir()).unwrap();
+        rig.exit();
         drop(mounted);
+        drop(rig);
     }
 }
 

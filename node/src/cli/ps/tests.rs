@@ -62,6 +62,7 @@ fn json_is_flat_and_camel_case() {
         "name": "camera", "imageName": "camera:latest", "state": "running", "source": "fleet",
         "image": Digest::of(b"image").to_string(), "instance": Digest::of(b"instance").to_string(),
         "pid": 4711, "health": "healthy", "restarts": 2, "startedAtMs": 1_000_000,
+        "current": true,
     });
     assert_eq!(json[0], camera);
     assert_eq!(json[1]["state"], "blocked");

@@ -19,7 +19,7 @@ pub(super) struct HealthArgs {
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     #[arg(group = "probe", help_heading = HEADING)]
     health_tcp: Option<u16>,
-    /// Healthy if this page of the agent answers with 200 to 399, such as 8080/ready
+    /// Healthy if this page answers with 200 to 399
     #[arg(long, value_name = "PORT/PATH", value_parser = page)]
     #[arg(group = "probe", help_heading = HEADING)]
     health_http: Option<HttpProbe>,
@@ -76,7 +76,8 @@ impl HealthArgs {
 
 /// `8080/ready`, `:8080`, `https://localhost:8443/`.
 fn page(text: &str) -> Result<HttpProbe, String> {
-    let wrong = || format!("'{text}' is no page; write such as 8080/ready or https://localhost:8443/");
+    let wrong =
+        || format!("'{text}' is no page; write such as 8080/ready or https://localhost:8443/");
     let (scheme, rest) = match text.split_once("://") {
         None => (Scheme::Http, text),
         Some(("http", rest)) => (Scheme::Http, rest),

@@ -16,7 +16,7 @@ pub(super) struct ResourceArgs {
     #[arg(short = 'm', long, value_name = "AMOUNT", value_parser = amount)]
     #[arg(help_heading = HEADING)]
     memory: Option<Memory>,
-    /// The most memory and swap together, as docker counts it; no swap by default
+    /// The most memory and swap together; no swap by default
     #[arg(long, value_name = "AMOUNT", value_parser = amount, requires = "memory")]
     #[arg(help_heading = HEADING)]
     memory_swap: Option<Memory>,
@@ -30,13 +30,13 @@ pub(super) struct ResourceArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     #[arg(help_heading = HEADING)]
     pids_limit: Option<u32>,
-    /// low, normal (default), high or critical: who goes first when it gets tight
+    /// low, normal (default), high or critical: who goes first
     #[arg(long, value_name = "CLASS", value_parser = priority, help_heading = HEADING)]
     priority: Option<Priority>,
     /// Requests and limits by a name of the node's configuration
     #[arg(long, value_name = "NAME", help_heading = HEADING)]
     tier: Option<TierName>,
-    /// max-size=AMOUNT of each log file, max-file=N of them, or rate-limit=AMOUNT a second
+    /// max-size=AMOUNT a file, max-file=N, rate-limit=AMOUNT a second
     #[arg(long, value_name = "KEY=VALUE", value_parser = super::variable)]
     #[arg(help_heading = HEADING)]
     log_opt: Vec<(String, String)>,
@@ -49,7 +49,9 @@ pub(super) fn amount(text: &str) -> Result<Memory, String> {
         Some(digits) => format!("{digits}Gi"),
         None => text.to_owned(),
     };
-    docker.parse().map_err(|_| text.parse::<Memory>().err().map_or_else(String::new, |e| e.to_string()))
+    docker
+        .parse()
+        .map_err(|_| text.parse::<Memory>().err().map_or_else(String::new, |e| e.to_string()))
 }
 
 fn priority(text: &str) -> Result<Priority, String> {
@@ -97,5 +99,7 @@ impl ResourceArgs {
 
 fn beyond(memory: Memory, total: Memory) -> Result<Memory, Usage> {
     let swap = total.0.checked_sub(memory.0).map(Memory);
-    swap.ok_or_else(|| Usage("--memory-swap is memory and swap together: it is below --memory".into()))
+    swap.ok_or_else(|| {
+        Usage("--memory-swap is memory and swap together: it is below --memory".into())
+    })
 }

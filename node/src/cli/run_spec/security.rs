@@ -113,7 +113,9 @@ fn network(text: &str) -> Result<NetworkMode, String> {
 fn device(text: &str) -> Result<Device, String> {
     let mut parts: Vec<_> = text.split(':').collect();
     let allowed = match parts.last() {
-        Some(last) if parts.len() > 1 && !last.starts_with('/') => Some(last.parse::<Permissions>()?),
+        Some(last) if parts.len() > 1 && !last.starts_with('/') => {
+            Some(last.parse::<Permissions>()?)
+        }
         _ => None,
     };
     if allowed.is_some() {

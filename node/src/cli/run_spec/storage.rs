@@ -10,20 +10,23 @@ const HEADING: &str = "Files";
 /// What is mounted.
 #[derive(Debug, Clone, Args)]
 pub(super) struct StorageArgs {
-    /// A path of the host or a named volume, and where it appears; OPTIONS are ro, rslave, rshared
+    /// A path of the host or a named volume; OPTIONS are ro, rslave, rshared
     #[arg(short = 'v', long = "volume", value_name = "SOURCE:TARGET[:OPTIONS]")]
     #[arg(value_parser = short, help_heading = HEADING)]
     volume: Vec<Volume>,
     /// Memory, gone when the agent ends; OPTIONS are size=, mode=, uid=, gid=
     #[arg(long, value_name = "TARGET[:OPTIONS]", value_parser = tmpfs, help_heading = HEADING)]
     tmpfs: Vec<Volume>,
-    /// type=bind|volume|tmpfs|config|secret,source=…,target=… with readonly, create, size=, mode=,
-    /// uid=, gid=, propagation=
+    /// type=bind|volume|tmpfs|config|secret,source=…,target=…
+    ///
+    /// Further options are readonly, create, size=, mode=, uid=, gid= and propagation=.
     #[arg(long, value_name = "OPTIONS", value_parser = long, help_heading = HEADING)]
     mount: Vec<Volume>,
-    /// Whether its image is read-only; true by default. If not, changes are in memory
+    /// Whether its image is read-only; true by default
+    ///
+    /// If not, changes are in memory, and gone when the agent ends.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "true", help_heading = HEADING)]
+    #[arg(default_missing_value = "true", hide_possible_values = true, help_heading = HEADING)]
     pub(super) read_only: Option<bool>,
 }
 
@@ -74,7 +77,9 @@ fn propagation(text: &str) -> Result<Propagation, String> {
         "rprivate" | "private" => Ok(Propagation::Rprivate),
         "rslave" | "slave" => Ok(Propagation::Rslave),
         "rshared" | "shared" => Ok(Propagation::Rshared),
-        other => Err(format!("'{other}' is unknown; known are ro, rw, rprivate, rslave and rshared")),
+        other => {
+            Err(format!("'{other}' is unknown; known are ro, rw, rprivate, rslave and rshared"))
+        }
     }
 }
 

@@ -204,20 +204,6 @@ fn keys(value: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
-/// The property names that the schema has, whatever they are of.
-fn schema_keys(value: &Value, into: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(map) => map.iter().for_each(|(key, value)| {
-            if let ("properties", Value::Object(properties)) = (key.as_str(), value) {
-                into.extend(properties.keys().cloned());
-            }
-            schema_keys(value, into);
-        }),
-        Value::Array(items) => items.iter().for_each(|item| schema_keys(item, into)),
-        _ => {}
-    }
-}
-
 #[test]
 fn the_list_is_complete() {
     let (mut listed, mut known) = (BTreeSet::new(), BTreeSet::new());
@@ -225,7 +211,7 @@ fn the_list_is_complete() {
         listed.insert(field.name.to_owned());
         field.values.iter().for_each(|value| keys(value, &mut listed));
     }
-    schema_keys(&crate::schema::agent(), &mut known);
+    crate::schema::properties(&crate::schema::agent(), &mut known);
     // Another way to write a text.
     known.remove("value");
     let missing: Vec<_> = known.difference(&listed).collect();
