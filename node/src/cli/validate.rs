@@ -11,13 +11,13 @@ use super::{Format, Place, apply, block_on, output};
 /// Checks files of agents without a node; exit code 0 if they can be followed, 1 if not
 #[derive(Debug, Clone, Args)]
 pub struct ValidateArgs {
-    /// The file, in YAML or JSON; - is standard input; may be given several times
+    /// The file; - is standard input; may be given several times
     #[arg(short, long = "filename", required = true, value_name = "FILE")]
     files: Vec<String>,
     /// What a node gives and allows, as 'skerry profile' prints it
     #[arg(long, value_name = "FILE")]
     profile: Option<String>,
-    /// Check against what the node of this machine gives; what runs there already is not counted
+    /// Check against what this machine's node gives to agents
     #[arg(long, conflicts_with = "profile")]
     node: bool,
     /// How to print what is wrong
