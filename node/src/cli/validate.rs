@@ -17,7 +17,7 @@ pub struct ValidateArgs {
     /// What a node gives and allows, as 'skerry profile' prints it
     #[arg(long, value_name = "FILE")]
     profile: Option<String>,
-    /// Check against what this machine's node gives; what runs is not counted
+    /// Check against what this machine's node gives to agents
     #[arg(long, conflicts_with = "profile")]
     node: bool,
     /// How to print what is wrong
