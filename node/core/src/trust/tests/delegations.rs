@@ -130,6 +130,27 @@ fn delegation_loops_end() {
 }
 
 #[test]
+fn a_role_that_waits_is_not_asked_again_when_another_led_to_it_first() {
+    let mut server = Server::new();
+    server.delegate("targets", "A", &["*/*"]);
+    server.delegate("targets", "C", &["*/*"]);
+    server.delegate("A", "C", &["*/*"]);
+    server.advance();
+    let mut node = server.node();
+    let error = node.find(&server, WANTED).unwrap_err();
+    assert!(matches!(error, TrustError::NotListed { .. }), "{error}");
+    assert_eq!(asked(&node), ["A", "C"]);
+    let mut client = node.client(&server);
+    client.find(WANTED).unwrap();
+    let mut visits = 0;
+    while let crate::trust::client::Next::Want(want) = client.next() {
+        visits += 1;
+        client.give(crate::trust::client::Answer::File(&node.kept[&want.file])).unwrap();
+    }
+    assert_eq!(visits, 2, "each role once");
+}
+
+#[test]
 fn a_search_asks_32_delegated_roles_and_no_more() {
     for (depth, found) in [(31, true), (32, false)] {
         let mut server = Server::new();

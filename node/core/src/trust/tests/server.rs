@@ -114,12 +114,12 @@ impl Server {
         role: &str,
         paths: &[&str],
     ) -> &mut DelegatedRole {
-        let seed = 100 + u8::try_from(self.delegated.len()).unwrap();
-        let key = key(seed);
-        let (id, public) = (PublicKey::of(&key).id(), PublicKey::of(&key).to_metadata());
         let metadata = Targets::new(1, self.repo.targets_expires, &BTreeMap::new());
-        let entry = Delegated { metadata, keys: vec![key] };
-        self.delegated.entry(role.to_owned()).or_insert(entry);
+        let seed = 100 + u8::try_from(self.delegated.len()).unwrap();
+        let new = Delegated { metadata, keys: vec![key(seed)] };
+        let entry = self.delegated.entry(role.to_owned()).or_insert(new);
+        let public = PublicKey::of(&entry.keys[0]);
+        let (id, public) = (public.id(), public.to_metadata());
         let delegations = self.delegations(parent);
         delegations.keys.insert(id.clone(), public);
         delegations.roles.push(DelegatedRole {
@@ -191,6 +191,11 @@ impl Node {
         client.find(path)?;
         self.answer(&mut client, server)?;
         client.found()
+    }
+
+    /// A client that has updated, ready to search.
+    pub(crate) fn client(&mut self, server: &Server) -> Client {
+        self.drive(server).unwrap()
     }
 
     fn drive(&mut self, server: &Server) -> Result<Client, TrustError> {

@@ -50,3 +50,12 @@ fn without_consistent_snapshots_plain_names_are_asked_for() {
     let hash = &found.meta().hashes["sha256"];
     assert_eq!(found.file_name(true), format!("nodes/box-17/{hash}.desired.json"));
 }
+
+#[test]
+fn a_list_with_a_version_of_0_is_no_list() {
+    let mut server = Server::new();
+    server.repo.timestamp_version = 2;
+    server.publish_timestamp(FileMeta { version: 0, length: None, hashes: None });
+    let error = server.node().update(&server).unwrap_err();
+    assert!(matches!(error, crate::trust::TrustError::Malformed { .. }), "{error}");
+}
