@@ -120,6 +120,6 @@ fn agent(machine: &Machine, name: &str) -> serde_json::Value {
     let list = machine.cli(["ps", "-a", "--format", "json"]).ok().stdout;
     let list: serde_json::Value = serde_json::from_str(&list).unwrap_or_default();
     let agents = list.as_array().into_iter().flatten();
-    let found = agents.filter(|agent| agent["name"].as_str() == Some(name));
-    found.cloned().next().unwrap_or_default()
+    let mut found = agents.filter(|agent| agent["name"].as_str() == Some(name));
+    found.next().cloned().unwrap_or_default()
 }
