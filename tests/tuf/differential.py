@@ -19,7 +19,7 @@ import time
 from collections import Counter
 
 from clients import Ours, Theirs, program
-from repository import TOP, Repository, Server, in_days, key_dict
+from repository import MEMORY, TOP, Repository, Server, in_days, key_dict
 
 PATHS = ["a", "b.txt", "dir/a", "dir/b.txt", "dir/sub/c.bin", "with space", "x/y/z"]
 PATTERNS = ["*", "?", "*.txt", "dir/*", "dir/*/*", "*/*", "x/y/z", "[ab]*", "[!a]*", "*/*/*", "none"]
@@ -414,7 +414,7 @@ def main():
     server, seen, wrong, begin = Server(), Counter(), 0, time.monotonic()
     print(f"differential: seed {options.seed}, {len(numbers)} repositories")
     for number in numbers:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
             difference, story = one(number, options.seed, server, pathlib.Path(folder), seen)
         if difference or options.only is not None:
             print(f"--- repository {number}: {difference}", *story, sep="\n    ")

@@ -19,7 +19,7 @@ import threading
 import time
 
 from clients import Ours, program
-from repository import TOP, Repository, Server, in_days
+from repository import MEMORY, TOP, Repository, Server, in_days
 
 CASES = []
 
@@ -585,7 +585,7 @@ def main():
     chosen = [case for case in CASES if not sys.argv[1:] or any(n in case.__name__ for n in sys.argv[1:])]
     server, failed, begin = Server(), 0, time.monotonic()
     for function in chosen:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
             bench = Bench(folder, server, kinds=("ecdsa",))
             try:
                 function(bench)

@@ -8,6 +8,7 @@ import copy
 import datetime
 import hashlib
 import json
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote, unquote
@@ -15,6 +16,9 @@ from urllib.parse import quote, unquote
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import CryptoSigner
+
+# Every kept file is flushed; on a busy disk that is most of the time.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 TOP = ("root", "timestamp", "snapshot", "targets")
 
