@@ -9,17 +9,37 @@
     reason = "a test that can't go on has failed"
 )]
 
+#[path = "agents/admission.rs"]
+mod admission;
 #[path = "agents/check.rs"]
 mod check;
 #[path = "agents/confinement.rs"]
 mod confinement;
+#[path = "agents/down.rs"]
+mod down;
+#[path = "agents/environment.rs"]
+mod environment;
 #[path = "agents/everyday.rs"]
 mod everyday;
+#[path = "agents/files.rs"]
+mod files;
+#[path = "agents/jobs.rs"]
+mod jobs;
+#[path = "agents/lifetime.rs"]
+mod lifetime;
 #[path = "agents/limits.rs"]
 mod limits;
+#[path = "agents/logging.rs"]
+mod logging;
 #[path = "agents/order.rs"]
 mod order;
 #[path = "agents/output.rs"]
 mod output;
+#[path = "agents/pods.rs"]
+mod pods;
+#[path = "agents/probes.rs"]
+mod probes;
 #[path = "agents/refusals.rs"]
 mod refusals;
+#[path = "agents/security.rs"]
+mod security;

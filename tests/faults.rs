@@ -11,8 +11,28 @@
     reason = "a test that can't go on has failed"
 )]
 
+#[path = "faults/crowd.rs"]
+mod crowd;
 #[path = "faults/disk.rs"]
 mod disk;
+#[path = "faults/groups.rs"]
+mod groups;
+#[path = "faults/image.rs"]
+mod image;
+#[path = "faults/jobs.rs"]
+mod jobs;
+#[path = "faults/older.rs"]
+mod older;
+#[path = "faults/orphans.rs"]
+mod orphans;
+#[path = "faults/reload.rs"]
+mod reload;
+#[path = "faults/shortage.rs"]
+mod shortage;
+#[path = "faults/store.rs"]
+mod store;
+#[path = "faults/wild.rs"]
+mod wild;
 
 use std::time::Duration;
 

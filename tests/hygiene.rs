@@ -28,6 +28,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("skerry-agent-sensor", &[]),
     // Pid 1 of the image starts the node; it knows nothing of what the node does.
     ("skerry-init", &[]),
+    // The TUF client as a program, for the suites of others.
+    ("skerry-tuf-client", &["skerry-core"]),
     // Tests and benchmarks may look everywhere.
     ("skerry-tests", ALL),
     ("skerry-bench", ALL),
@@ -39,10 +41,17 @@ const ALL: &[&str] =
 /// Crates that must not be anywhere below these: no runtime in the pure core, none in the monitor.
 const NEVER_BELOW: &[(&str, &[&str])] = &[
     ("skerry-core", &["tokio", "sled", "rumqttc", "libcontainer", "rustix", "nix"]),
+    // What is trusted is signed with ed25519. The test client alone knows another kind of key.
+    ("skerry-core", OTHER_SIGNATURES),
+    ("skerry", OTHER_SIGNATURES),
+    ("skerry-fleet", OTHER_SIGNATURES),
+    ("skerry-images", OTHER_SIGNATURES),
     ("skerry-runtime", &["tokio", "sled", "rumqttc", "hyper"]),
     ("skerry-images", &["tokio", "sled", "rumqttc"]),
     ("skerry-sync", &["sled", "libcontainer"]),
 ];
+
+const OTHER_SIGNATURES: &[&str] = &["p256", "ecdsa", "elliptic-curve", "k256", "rsa"];
 
 /// What would tie the repository to one machine or one registry. Written in two halves, so that this
 /// file does not hold them.
@@ -139,6 +148,23 @@ fn sled_is_named_in_its_module_only() {
         if !its_own && code.into_iter().any(|line| names(line, needle)) {
             wrong.push(format!(
                 "{}: names {needle}; only the module node/src/store may",
+                path.display()
+            ));
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn keys_of_other_kinds_are_let_in_by_the_test_client_only() {
+    let needle = concat!("with_other", "_keys");
+    let mut wrong = Vec::new();
+    for (path, source) in rust_sources() {
+        let allowed =
+            path.starts_with("node/core/src/trust") || path.starts_with("tests/tuf-client");
+        if !allowed && source.contains(needle) {
+            wrong.push(format!(
+                "{}: names {needle}; the product speaks ed25519 alone",
                 path.display()
             ));
         }

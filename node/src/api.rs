@@ -239,6 +239,9 @@ pub struct VolumeEntry {
     /// What it takes on disk; none if it holds too many files to count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// The most that it may hold, if it has a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_bytes: Option<u64>,
     /// The agents that name it.
     pub agents: Vec<AgentName>,
 }
@@ -312,6 +315,15 @@ pub struct AgentStats {
     pub pids_limit: Option<u64>,
     /// Times the kernel killed a process of it for want of memory.
     pub oom_kills: Option<u64>,
+    /// Time that it wanted a processor and had no share left, in microseconds.
+    #[serde(default)]
+    pub throttled_usec: Option<u64>,
+    /// Bytes read from disks.
+    #[serde(default)]
+    pub read_bytes: Option<u64>,
+    /// Bytes written to disks.
+    #[serde(default)]
+    pub written_bytes: Option<u64>,
 }
 
 /// The node itself.

@@ -66,7 +66,7 @@ const fn check(
 }
 
 /// Every check, in the order in which they are told.
-pub const CHECKS: [Check; 31] = [
+pub const CHECKS: [Check; 33] = [
     check("user", "making containers and control groups", &[]),
     check("kernel-version", "mounting agents' file systems (mount_setattr, 5.12)", &[]),
     check(
@@ -100,9 +100,11 @@ pub const CHECKS: [Check; 31] = [
         &["CGROUP_DEVICE", "BPF_SYSCALL", "CGROUP_BPF"],
     ),
     check("inotify-limits", "noticing how agents end, following logs", &["INOTIFY_USER"]),
+    check("open-files", "many agents at once", &[]),
     check("entropy", "the node's key, TLS", &[]),
     check("clock", "judging whether signed instructions are current", &["RTC_CLASS"]),
     check("watchdog", "coming back when the kernel hangs", &["WATCHDOG"]),
+    check("node", "all of the above, as a running node sees it", &[]),
     check("config", "the node's start", &[]),
     check("node-name", "telling this node from others", &[]),
     check("state-dir", "what the node must not forget, and images", &[]),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 use skerry_core::time::Tick;
 use skerry_core::trust::Clock;
+use skerry_core::trust::floor::Floor;
 
 /// No clock that shows less than this is right: this version was not made before it. Set at build
 /// time from `SOURCE_DATE_EPOCH` (seconds since 1970) where that is given.
@@ -31,10 +32,11 @@ pub fn boot() -> std::io::Result<String> {
 
 /// The time by which signatures are judged.
 pub fn for_trust() -> Clock {
-    Clock { now: Timestamp::now(), floor: floor() }
+    Floor::new(built()).clock(Timestamp::now())
 }
 
-fn floor() -> Timestamp {
+/// When this program was made, or a little before.
+fn built() -> Timestamp {
     let built = option_env!("SOURCE_DATE_EPOCH").and_then(|text| text.parse::<i64>().ok());
     let seconds = built.unwrap_or(MADE_NO_EARLIER);
     Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)

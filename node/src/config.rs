@@ -51,6 +51,9 @@ pub struct Config {
     /// How much of each agent's output is kept.
     #[serde(default)]
     pub log: Log,
+    /// What the node's own log tells: a level, or levels by module.
+    #[serde(default)]
+    pub log_level: Option<String>,
     /// What all requests of agents together may take; the machine's memory and processors, less a
     /// reserve for the system, by default.
     #[serde(default)]
@@ -64,6 +67,9 @@ pub struct Config {
     /// What a flashed device's init reads from the same file; nothing to the node.
     #[serde(default, rename = "device")]
     _device: Option<Table>,
+    /// All of it as it was merged, to tell what changed when it is read again.
+    #[serde(skip)]
+    pub table: Table,
 }
 
 /// What is trusted.
@@ -237,11 +243,13 @@ impl Config {
             set(&mut table, key, value.clone());
             sources.push(format!("--{}", key.replace(['.', '_'], "-")));
         }
+        let merged = table.clone();
         let mut config: Self = Value::Table(table).try_into().map_err(|source| {
             let sources =
                 if sources.is_empty() { "defaults".to_owned() } else { sources.join(", ") };
             ConfigError::Content { sources, source: Box::new(source) }
         })?;
+        config.table = merged;
         config.check()?;
         Ok(config)
     }
@@ -258,10 +266,12 @@ impl Config {
             broker: None,
             local: Local::default(),
             log: Log::default(),
+            log_level: None,
             budget: BudgetConfig::default(),
             tiers: BTreeMap::new(),
             policy: Policy::default(),
             _device: None,
+            table: Table::new(),
         }
     }
 

@@ -11,6 +11,7 @@ mod mounts;
 mod pods;
 mod ranges;
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use skerry_core::time::Tick;
 use skerry_runtime::launch::LaunchError;
 use skerry_runtime::spawn::SpawnError;
 use skerry_runtime::{MonitorHandle, Observation, State};
+use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::secrets::Secrets;
@@ -138,7 +140,7 @@ pub struct Containers {
     pods: PathBuf,
     state_dir: PathBuf,
     cgroup: PathBuf,
-    log: crate::config::Log,
+    log: watch::Sender<crate::config::Log>,
     secrets: Secrets,
     volumes: Volumes,
 }
@@ -157,7 +159,7 @@ impl Containers {
             pods: config.run_dir.join("pods"),
             state_dir: config.state_dir.clone(),
             cgroup: config.cgroup.join("agents"),
-            log: config.log.clone(),
+            log: watch::Sender::new(config.log.clone()),
             secrets: Secrets::below(&config.state_dir),
             volumes: Volumes::below(&config.state_dir),
         })
@@ -187,6 +189,54 @@ impl Containers {
     pub fn names(&self) -> Vec<AgentName> {
         let entries = fs::read_dir(&self.agents).into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    }
+
+    /// Changes how much of agents' output is kept, from their next start on.
+    pub fn set_log(&self, log: crate::config::Log) {
+        self.log.send_replace(log);
+    }
+
+    /// Looks whether a running agent is in its control group, and puts it back if it can be.
+    ///
+    /// # Errors
+    /// It cannot be told, or the kernel refuses.
+    pub fn contain(&self, name: &AgentName) -> Result<skerry_runtime::Contained, ContainerError> {
+        Ok(skerry_runtime::contain(&self.run_dir(name))?)
+    }
+
+    /// Kills an agent by its first process, wherever its control group is.
+    ///
+    /// # Errors
+    /// It does not run, or the kernel refuses.
+    pub fn kill_first(&self, name: &AgentName) -> Result<(), ContainerError> {
+        const SIGKILL: i32 = 9;
+        Ok(skerry_runtime::signal(&self.run_dir(name), SIGKILL)?)
+    }
+
+    /// Where all of this is, for [`crate::sweep`].
+    pub fn base(&self) -> (PathBuf, PathBuf, PathBuf) {
+        (self.agents.clone(), self.agents.with_file_name("pods"), self.cgroup.clone())
+    }
+
+    /// The names of run folders that say whose they are. A record that cannot be read at this moment
+    /// counts as one that says so: what is not known is left alone.
+    ///
+    /// # Errors
+    /// The folder of run folders cannot be read: nothing is known.
+    pub fn owned(&self) -> std::io::Result<BTreeSet<String>> {
+        let mut owned = BTreeSet::new();
+        for entry in fs::read_dir(&self.agents)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let says = match fs::metadata(entry.path().join(AGENT)) {
+                Ok(_) => read_agent(&entry.path()).is_some() || !is_readable(&entry.path()),
+                Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+            };
+            if says && name.parse::<AgentName>().is_ok() {
+                owned.insert(name);
+            }
+        }
+        Ok(owned)
     }
 
     /// Looks at one agent.
@@ -239,6 +289,9 @@ impl Containers {
             Err(error) => {
                 // Without a record in it, it would be taken for an agent.
                 let _ = fs::remove_dir_all(&run_dir);
+                if let Some(pod) = &wanted.spec.pod {
+                    self.leave_pod(pod)?;
+                }
                 return Err(error);
             }
         };
@@ -279,13 +332,15 @@ impl Containers {
     /// Something was left behind.
     pub fn clean(&self, name: &AgentName) -> Result<(), ContainerError> {
         let run_dir = self.run_dir(name);
+        let pod = self.pod_of(&run_dir);
         let errors = skerry_runtime::clean(&run_dir);
         if run_dir.exists() && errors.is_empty() {
             fs::remove_dir_all(&run_dir).map_err(io("remove", &run_dir))?;
         }
-        match errors.first() {
-            None => Ok(()),
-            Some(first) => Err(ContainerError::Clean(first.to_string())),
+        match (errors.first(), pod) {
+            (Some(first), _) => Err(ContainerError::Clean(first.to_string())),
+            (None, Some(pod)) => self.leave_pod(&pod),
+            (None, None) => Ok(()),
         }
     }
 
@@ -353,6 +408,11 @@ fn read_agent(run_dir: &Path) -> Option<AgentFile> {
     file.take(AGENT_MAX).read_to_end(&mut content).ok()?;
     let file: AgentFile = serde_json::from_slice(&content).ok()?;
     Some(if file.format == 1 { upgrade(file, &content) } else { file })
+}
+
+/// Whether the bytes of the record can be had, whatever they say.
+fn is_readable(run_dir: &Path) -> bool {
+    fs::read(run_dir.join(AGENT)).is_ok()
 }
 
 /// In the first format an instance was the digest of the whole spec as it was written. What runs

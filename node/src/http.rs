@@ -132,7 +132,7 @@ async fn answer(request: Request<Incoming>, node: &Node, allowed: bool) -> Respo
         ("GET", ["v1", "agents", name, "logs"]) => logs::stream(node, name, &query).await,
         ("POST", ["v1", "agents", name, verb]) => node.change(name, verb).await,
         ("GET", ["v1", "stats"]) => node.stats(),
-        ("GET", ["v1", "status"]) => node.status(),
+        ("GET", ["v1", "status"]) => node.status().await,
         ("GET", ["v1", "profile"]) => node.profile(),
         ("GET", ["v1", "jobs"]) => node.jobs(),
         ("POST", ["v1", "down"]) => node.down().await,

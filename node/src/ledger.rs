@@ -89,6 +89,8 @@ pub enum Request {
         Option<BTreeMap<DataKey, String>>,
         oneshot::Sender<Result<Applied, LedgerError>>,
     ),
+    /// What agents may take has changed, and whether somebody on the node may want any.
+    Settle(Profile, bool, oneshot::Sender<Result<(), LedgerError>>),
     /// Somebody on the node changes one agent.
     Change(AgentName, Verb, oneshot::Sender<Result<Applied, LedgerError>>),
 }
@@ -117,6 +119,10 @@ pub struct Public {
     pub refused: Vec<RefusedDocument>,
     /// The configs of local agents.
     pub configs: Arc<Configs>,
+    /// What the node gives to agents.
+    pub profile: Arc<Profile>,
+    /// Whether somebody on the node may want agents.
+    pub local_allowed: bool,
 }
 
 /// The ledger's own state; all of it is in the store too.
@@ -199,6 +205,11 @@ impl Ledger {
                 Request::Config(name, values, done) => {
                     drop(done.send(self.configure(name, values)));
                 }
+                Request::Settle(profile, local_allowed, done) => {
+                    (self.profile, self.local_allowed) = (profile, local_allowed);
+                    self.publish();
+                    let _ = done.send(Ok(()));
+                }
                 Request::Change(name, verb, done) => drop(done.send(self.change(&name, verb))),
             }
         }
@@ -220,7 +231,9 @@ impl Ledger {
         let desired = Arc::new(Desired::merge(wishes, &self.profile));
         let (document, refused) = (self.document.clone(), self.refused.clone());
         let configs = Arc::new(self.local_configs.clone());
-        let _ = self.public.send_replace(Public { desired, document, refused, configs });
+        let (profile, local_allowed) = (Arc::new(self.profile.clone()), self.local_allowed);
+        let public = Public { desired, document, refused, configs, profile, local_allowed };
+        let _ = self.public.send_replace(public);
     }
 }
 
@@ -284,6 +297,14 @@ impl Desk {
         values: Option<BTreeMap<DataKey, String>>,
     ) -> Result<Applied, LedgerError> {
         self.ask(|done| Request::Config(name, values, done)).await
+    }
+
+    /// Changes what agents may take, and whether somebody on the node may want any.
+    ///
+    /// # Errors
+    /// The ledger is gone.
+    pub async fn settle(&self, profile: Profile, local_allowed: bool) -> Result<(), LedgerError> {
+        self.ask(|done| Request::Settle(profile, local_allowed, done)).await
     }
 
     /// Waits until the ledger has answered.

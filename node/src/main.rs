@@ -22,6 +22,7 @@ mod http;
 mod identity;
 mod inbox;
 mod ledger;
+mod levels;
 mod link;
 mod node;
 mod notify;
@@ -30,9 +31,11 @@ mod probe;
 mod quiet;
 mod readable;
 mod reconciler;
+mod reload;
 mod reporter;
 mod secrets;
 mod store;
+mod sweep;
 mod troubles;
 mod volumes;
 mod wake;
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         return code;
     }
     skerry_runtime::monitor::dispatch(std::env::args_os())
+        .or_else(|| skerry_runtime::oci::dispatch(std::env::args_os()))
         .or_else(|| cli::probe(std::env::args_os()))
         .unwrap_or_else(cli::main)
 }

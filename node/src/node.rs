@@ -8,15 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use skerry_core::admit::Profile;
 use skerry_core::bundle::Audience;
 use skerry_core::report::{Host, Presence};
-use skerry_core::units::Memory;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::NodeArgs;
 use crate::config::{Config, Override};
@@ -25,11 +20,13 @@ use crate::down::{self, Mark};
 use crate::http;
 use crate::identity::Identity;
 use crate::ledger::{Desk, Ledger};
+use crate::levels::Levels;
 use crate::link;
 use crate::notify::Notify;
 use crate::outbox::StoredOutbox;
 use crate::quiet;
 use crate::reconciler::Reconciler;
+use crate::reload::{self, Hands, Origin, Reload};
 use crate::reporter::{self, Counter, Speaker};
 use crate::store::{HealingStore, Store};
 use crate::troubles::{self, Troubles};
@@ -43,7 +40,8 @@ const ROOT_MAX: u64 = 512_000;
 pub fn main(args: NodeArgs) -> anyhow::Result<()> {
     let flags = overrides(&args);
     let config = Config::load(args.config.as_deref(), &flags)?;
-    begin_log(args.log.as_deref());
+    let levels = Levels::begin(args.log.as_deref(), config.log_level.as_deref());
+    let origin = Origin { file: args.config, flags };
     // The name of a folder that agents' records stand in must not be guessed at by others.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -51,7 +49,7 @@ pub fn main(args: NodeArgs) -> anyhow::Result<()> {
         .max_blocking_threads(2)
         .build()
         .context("cannot begin the event loop")?;
-    runtime.block_on(run(config))
+    runtime.block_on(run(config, origin, levels))
 }
 
 fn overrides(args: &NodeArgs) -> Vec<Override> {
@@ -66,20 +64,13 @@ fn overrides(args: &NodeArgs) -> Vec<Override> {
     flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
-fn begin_log(filter: Option<&str>) {
-    // A level, or levels by module: `info,skerry_sync=debug`. What cannot be read is `info`.
-    let levels = filter.and_then(|text| text.parse::<Targets>().ok());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = lines.with_ansi(false).with_target(false);
-    let levels = levels.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
-    tracing_subscriber::registry().with(lines).with(levels).init();
-}
-
-async fn run(config: Config) -> anyhow::Result<()> {
+async fn run(config: Config, origin: Origin, levels: Levels) -> anyhow::Result<()> {
     let name = config.node_name()?;
     let audience = Audience { node: name.clone(), groups: config.groups.clone() };
     let root = config.trust.root.as_deref().map(read_root).transpose()?;
     let troubles = Troubles::default();
+    let descriptors = skerry_runtime::raise_descriptor_limit();
+    tracing::debug!(descriptors, "open files that this process may have");
     let (disk, notice) = HealingStore::open(&config.state_dir.join("state"), troubles.clone())?;
     if let Some(notice) = &notice {
         tracing::error!(notice, "state");
@@ -89,15 +80,20 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let kernel = skerry_runtime::Kernel::probe().context("cannot look at the kernel's cgroups")?;
     let cgroup = format!("{:?}", kernel.version()).to_lowercase();
 
-    let profile = profile(&config);
+    let profile = reload::profile(&config);
     let local = config.local.wishes;
-    let (ledger, public) = Ledger::load(store.clone(), audience, root, local, profile.clone())?;
+    let (ledger, public) = Ledger::load(store.clone(), audience, root, local, profile)?;
     let (desk, requests) = Desk::new();
     let containers = Arc::new(Containers::new(&config)?);
     let images = Arc::new(skerry_images::Store::open(&config.state_dir)?);
-    let (mut reconciler, snapshots) =
-        Reconciler::new(containers.clone(), images, public.clone(), store.clone())
-            .context("cannot watch the agents' folders")?;
+    let (mut reconciler, snapshots) = Reconciler::new(
+        containers.clone(),
+        images,
+        public.clone(),
+        store.clone(),
+        troubles.clone(),
+    )
+    .context("cannot watch the agents' folders")?;
     let notify = Arc::new(Notify::from_environment());
     let door = reconciler.door();
     let mark = Mark::below(&config.run_dir);
@@ -125,9 +121,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         store_notice: notice,
         troubles: troubles.clone(),
         disk,
-        local_wishes: config.local.wishes,
         door: door.clone(),
-        profile,
         supervised: down::is_supervised(),
         mark,
         ending: ending.clone(),
@@ -143,9 +137,17 @@ async fn run(config: Config) -> anyhow::Result<()> {
     });
 
     let speaker = speaker(identity.clone(), name.clone(), cgroup)?;
+    let hands = Hands {
+        desk: desk.clone(),
+        containers: containers.clone(),
+        levels,
+        notify: notify.clone(),
+        troubles: troubles.clone(),
+    };
+    let reload = Reload::new(origin, &config, hands);
     let seen = reporter::Seen { snapshots, ledger: public, troubles };
     let farewell = connect(&config, store, desk, speaker, seen, &link_in)?;
-    until_told(&ending).await?;
+    until_told(&ending, &reload).await?;
     notify.stopping();
     tracing::info!("ending; agents go on");
     if let Some((link, word)) = farewell {
@@ -211,14 +213,6 @@ fn speaker(
     Ok(Speaker { identity, node, boot_id, host })
 }
 
-/// What this machine gives to agents.
-fn profile(config: &Config) -> Profile {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    config.profile(Memory(system.total_memory()), u32::try_from(cpus).unwrap_or(u32::MAX))
-}
-
 fn read_root(path: &Path) -> anyhow::Result<String> {
     use std::io::Read;
     let mut text = String::new();
@@ -228,13 +222,16 @@ fn read_root(path: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-async fn until_told(ending: &tokio::sync::Notify) -> anyhow::Result<()> {
+async fn until_told(ending: &tokio::sync::Notify, reload: &Reload) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = ending.notified() => {}
+    let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            () = ending.notified() => return Ok(()),
+            _ = hangup.recv() => reload.again().await,
+        }
     }
-    Ok(())
 }

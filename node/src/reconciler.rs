@@ -5,6 +5,7 @@
 //! what cannot be done becomes something observed. Next: `execute.rs` for the effects.
 
 mod execute;
+mod health;
 mod jobs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ use skerry_core::document::Document;
 use skerry_core::ids::{AgentName, Digest};
 use skerry_core::memory::Memory;
 use skerry_core::observed::{Observed, Phase};
-use skerry_core::plan::{Plan, Status, Why, plan};
+use skerry_core::plan::{Plan, Status, Step, Why, plan};
 use skerry_core::report::DocumentRef;
 use skerry_core::time::Tick;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,6 +29,8 @@ use crate::containers::{Containers, Found};
 use crate::ledger::Public;
 use crate::probe::Prober;
 use crate::store::Store;
+use crate::sweep::{self, Base};
+use crate::troubles::Troubles;
 use crate::wake::{ClockWatch, Event, Watcher, watch_adopted};
 use jobs::Kept;
 
@@ -35,6 +38,8 @@ use jobs::Kept;
 const BREATH: Duration = Duration::from_secs(1);
 /// After the store failed, it is tried again no sooner than this.
 const STORE_AGAIN: Duration = Duration::from_secs(30);
+/// Agents whose folders cannot be watched are looked at as often as this.
+const UNWATCHED: Duration = Duration::from_secs(2);
 /// Events that may wait to be looked at.
 pub const EVENTS: usize = 256;
 
@@ -74,6 +79,11 @@ pub struct Reconciler {
     watched: BTreeMap<AgentName, i32>,
     kept: Kept,
     clock: ClockWatch,
+    troubles: Troubles,
+    /// Agents whose run folder cannot be watched.
+    unwatched: BTreeSet<AgentName>,
+    /// Something was ended or removed since it was last swept.
+    unswept: bool,
     prober: Prober,
     /// Who waits for everything to be stopped.
     down: Option<oneshot::Sender<()>>,
@@ -89,8 +99,12 @@ impl Reconciler {
         images: Arc<skerry_images::Store>,
         ledger: watch::Receiver<Public>,
         store: Arc<dyn Store>,
+        troubles: Troubles,
     ) -> std::io::Result<(Self, watch::Receiver<Snapshot>)> {
-        let watcher = Watcher::new(&images.index_dir())?;
+        let watcher = {
+            let (agents, _, cgroup) = containers.base();
+            Watcher::new(&images.index_dir(), &agents, &cgroup)?
+        };
         let (events_in, events) = mpsc::channel(EVENTS);
         let (snapshot, seen) = watch::channel(Snapshot::default());
         let mut reconciler = Self {
@@ -107,12 +121,16 @@ impl Reconciler {
             watched: BTreeMap::new(),
             kept: Kept::load(store)?,
             clock: ClockWatch::new()?,
+            troubles,
+            unwatched: BTreeSet::new(),
+            unswept: false,
             prober: Prober::new(),
             down: None,
         };
         for name in reconciler.containers.names() {
             reconciler.adopt(&name);
         }
+        reconciler.sweep();
         Ok((reconciler, seen))
     }
 
@@ -129,6 +147,12 @@ impl Reconciler {
     /// Works until the ledger is gone.
     pub async fn run(mut self) {
         loop {
+            if std::mem::take(&mut self.unswept) {
+                self.sweep();
+            }
+            if !self.unwatched.is_empty() {
+                self.look_at_unwatched();
+            }
             let public = self.ledger.borrow_and_update().clone();
             let now = clock::tick();
             let running = self.kept.book.lay_over(&public.desired);
@@ -137,10 +161,12 @@ impl Reconciler {
             let book_due = self.turn_book(&public.desired, &observed);
             let desired = self.with_runs(&public.desired);
             let mut plan = plan(&desired, &observed, &self.memory, &self.kept.book, now);
-            plan.wake_at = plan.wake_at.into_iter().chain(book_due).min();
+            let unwatched = (!self.unwatched.is_empty()).then(|| now.after(span(UNWATCHED)));
+            plan.wake_at = plan.wake_at.into_iter().chain(book_due).chain(unwatched).min();
             self.publish(&plan, &desired, public.document.as_deref());
             self.tell_if_down();
             let failed = plan.steps.iter().filter(|step| !self.execute(step, &desired)).count();
+            self.unswept |= plan.steps.iter().any(|step| matches!(step, Step::Clean { .. }));
             let again = match (plan.steps.len(), failed) {
                 (0, _) => plan.wake_at,
                 (_, 0) => Some(now),
@@ -181,6 +207,10 @@ impl Reconciler {
             Event::Agent(name) => self.look(&name),
             Event::Images => self.present.clear(),
             Event::Pulse(asked) => drop(asked.send(())),
+            Event::Inspect(asked) => {
+                self.inspect();
+                let _ = asked.send(());
+            }
             Event::Probed { agent, check, result } => {
                 if let Some(found) = self.found.get(&agent) {
                     self.memory.probed(&agent, &found.seen, check, clock::tick(), result);
@@ -200,7 +230,9 @@ impl Reconciler {
 
     /// What is found now, with the images that are wanted.
     fn observe(&mut self, desired: &Desired) -> Observed {
-        for wanted in desired.agents.values() {
+        // Runs of jobs are made after this look.
+        let jobs = desired.jobs.values().map(|job| &job.agent);
+        for wanted in desired.agents.values().chain(jobs) {
             let image = wanted.spec.image;
             if !self.present.contains(&image) && self.images.has(&image) {
                 self.present.insert(image);
@@ -235,12 +267,27 @@ impl Reconciler {
         }
     }
 
+    /// Removes what has no owner. Nothing is being made at this moment.
+    fn sweep(&self) {
+        let owned = match self.containers.owned() {
+            Ok(owned) => owned,
+            Err(error) => {
+                tracing::error!(%error, "cannot tell what has an owner: nothing is swept");
+                return;
+            }
+        };
+        let desired = self.ledger.borrow().desired.clone();
+        let wanted = desired.agents.values().map(|wanted| &wanted.spec);
+        let found = self.found.values().map(|found| &found.seen.spec);
+        let pods = wanted.chain(found).filter_map(|spec| Some(spec.pod.as_ref()?.to_string()));
+        let (agents, shared, cgroup) = self.containers.base();
+        let base = Base { agents: &agents, pods: &shared, cgroup: &cgroup };
+        sweep::tell(&sweep::sweep(&base, &owned, &pods.collect()), &self.troubles);
+    }
+
     /// An agent that an earlier node process left.
     fn adopt(&mut self, name: &AgentName) {
-        let run_dir = self.containers.run_dir(name);
-        if let Err(error) = self.watcher.add(name, &run_dir) {
-            tracing::warn!(agent = %name, %error, "cannot watch the run folder");
-        }
+        self.watch(name);
         self.look(name);
         if let Some(found) = self.found.get(name) {
             tracing::info!(agent = %name, phase = ?found.seen.phase, "found");
@@ -259,12 +306,22 @@ impl Reconciler {
                     watch_adopted(name.clone(), monitor, self.events_in.clone());
                 }
                 self.note_end(name, &found);
+                self.judge_start(name, &found.seen.phase);
+                match &found.seen.phase {
+                    Phase::Running { .. } => self.contain(name),
+                    // Perhaps its image is no longer whole.
+                    Phase::Failed { .. } => drop(self.present.remove(&found.seen.spec.image)),
+                    _ => {}
+                }
                 self.found.insert(name.clone(), found);
             }
             // What never came so far as to leave a trace on disk is remembered as it is.
             None if self.is_unlaunched(name) => {}
             None => {
-                self.found.remove(name);
+                self.forget_troubles(name);
+                let found = self.found.remove(name);
+                // Its records are gone, and it may be there still.
+                self.unswept |= found.is_some_and(|found| found.seen.phase.is_live());
                 self.watched.remove(name);
             }
         }

@@ -2,14 +2,22 @@
 //!
 //! Made at their first use. It does not know who uses one; whoever removes one asks that first.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use skerry_core::ids::VolumeName;
+use skerry_runtime::quota;
 
 use crate::durable;
+
+/// Which project of the file system's quota each volume with a size is; no volume has such a name.
+const PROJECTS: &str = "projects.json";
+const PROJECTS_MAX: u64 = 1 << 20;
+/// The first of our projects: far from those that people number by hand.
+const FIRST_PROJECT: u32 = 0x534b_0000;
 
 /// More entries than this are not counted.
 const ENTRIES_MAX: usize = 1_000_000;
@@ -82,6 +90,52 @@ impl Volumes {
         Ok(path)
     }
 
+    /// Lets a volume hold so many bytes and no more.
+    ///
+    /// # Errors
+    /// The file system keeps no quota on folders, or refuses; and what would help.
+    pub fn limit(&self, name: &VolumeName, bytes: u64) -> Result<(), String> {
+        let project = self.project(name).map_err(|error| error.to_string())?;
+        quota::set(&self.path(name), project, bytes).map(drop).map_err(|error| {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            format!("{error}{}", cause.unwrap_or_default())
+        })
+    }
+
+    /// The most that a volume may hold, if it has a limit.
+    pub fn limit_of(&self, name: &VolumeName) -> Option<u64> {
+        let project = self.projects().ok()?.get(name).copied()?;
+        let usage = quota::usage(&self.path(name), project).ok()?;
+        Some(usage.limit_bytes).filter(|limit| *limit > 0)
+    }
+
+    fn projects(&self) -> io::Result<BTreeMap<VolumeName, u32>> {
+        let content = durable::read(&self.0.join(PROJECTS), PROJECTS_MAX)?;
+        Ok(content.map(|c| serde_json::from_slice(&c)).transpose()?.unwrap_or_default())
+    }
+
+    /// The project of a volume, written down before it is used.
+    fn project(&self, name: &VolumeName) -> io::Result<u32> {
+        let mut known = self.projects()?;
+        if let Some(project) = known.get(name) {
+            return Ok(*project);
+        }
+        let mut free = FIRST_PROJECT..=u32::MAX;
+        let free = free.find(|number| !known.values().any(|taken| taken == number));
+        let project = free.ok_or_else(|| io::Error::other("no projects are left"))?;
+        known.insert(name.clone(), project);
+        durable::write(&self.0, PROJECTS, &serde_json::to_vec(&known)?)?;
+        Ok(project)
+    }
+
+    fn forget_project(&self, name: &VolumeName) -> io::Result<()> {
+        let mut known = self.projects()?;
+        let Some(project) = known.remove(name) else { return Ok(()) };
+        // The limit is lifted before the number can be another volume's.
+        let _ = quota::clear(&self.0, project);
+        durable::write(&self.0, PROJECTS, &serde_json::to_vec(&known)?)
+    }
+
     /// Removes a volume with all that is in it; false if there is none.
     ///
     /// # Errors
@@ -94,6 +148,7 @@ impl Volumes {
         }
         durable::flush_folder(&self.0)?;
         fs::remove_dir_all(&aside)?;
+        self.forget_project(name)?;
         Ok(true)
     }
 

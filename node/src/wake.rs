@@ -18,6 +18,7 @@ use rustix::time::{
 use skerry_core::health::Check;
 use skerry_core::ids::AgentName;
 use skerry_runtime::MonitorHandle;
+use skerry_runtime::cgroup::Group;
 use skerry_runtime::record::ProcessId;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
@@ -31,6 +32,8 @@ pub enum Event {
     Agent(AgentName),
     /// In the image store.
     Images,
+    /// Somebody wants to know how agents are; he is told when they were looked at.
+    Inspect(oneshot::Sender<()>),
     /// Somebody wants to know whether the reconciler still works; it answers.
     Pulse(oneshot::Sender<()>),
     /// A probe came back.
@@ -55,20 +58,31 @@ pub struct Watcher {
     fd: AsyncFd<OwnedFd>,
     names: HashMap<i32, AgentName>,
     images: i32,
+    /// Folders whose folders are named as agents, in which others may remove what is ours.
+    removals: Vec<i32>,
 }
 
 impl Watcher {
-    /// Begins to watch `images`.
+    /// Begins to watch the records of images; and the folder of run folders and the control groups of
+    /// agents, for what is removed there by others.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn new(images: &Path) -> std::io::Result<Self> {
+    pub fn new(images: &Path, agents: &Path, cgroup: &Path) -> std::io::Result<Self> {
         let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
         let fd = inotify::init(flags)?;
         let changes = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::DELETE;
         std::fs::create_dir_all(images)?;
         let images = inotify::add_watch(&fd, images, changes)?;
-        Ok(Self { fd: readable::watch(fd)?, names: HashMap::new(), images })
+        let gone = inotify::WatchFlags::MOVED_FROM | inotify::WatchFlags::DELETE;
+        let mut removals = vec![inotify::add_watch(&fd, agents, gone)?];
+        let groups = skerry_runtime::Kernel::probe().map(|kernel| Group::at(&kernel, cgroup));
+        for folder in groups.iter().flat_map(Group::paths) {
+            // Where it cannot be watched, what is removed is found at the next look.
+            let made = std::fs::create_dir_all(&folder);
+            removals.extend(made.ok().and_then(|()| inotify::add_watch(&fd, &folder, gone).ok()));
+        }
+        Ok(Self { fd: readable::watch(fd)?, names: HashMap::new(), images, removals })
     }
 
     /// Begins to watch an agent's run folder. The watch ends with the folder.
@@ -96,6 +110,11 @@ impl Watcher {
             loop {
                 match reader.next() {
                     Ok(event) if event.wd() == self.images => events.push(Event::Images),
+                    Ok(event) if self.removals.contains(&event.wd()) => {
+                        let name = event.file_name().and_then(|name| name.to_str().ok());
+                        let name = name.and_then(|name| name.parse().ok());
+                        events.extend(name.map(Event::Agent));
+                    }
                     Ok(event) if event.events().contains(inotify::ReadFlags::IGNORED) => {
                         self.names.remove(&event.wd());
                     }

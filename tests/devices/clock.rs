@@ -78,3 +78,48 @@ fn send_again(broker: &Mosquitto) {
     let kept = broker.retained(topic).expect("the document is kept");
     broker.retain(topic, kept.trim_end().as_bytes());
 }
+
+#[test]
+#[ignore = "boots a virtual device: run tests/virtual"]
+fn a_clock_that_jumps_years_both_ways_under_a_running_node_holds_up_nothing() {
+    let around = Around::new(Arch::X86_64);
+    let machine = around.join(around.setup());
+    let pids = around.roll_out(&machine, &["one", "two"]);
+    // A job by the second, an agent that ends and comes again, and one with a check.
+    let agents = "agents:\n\
+         - {name: tick, image: sensor, job: {schedule: '@every 5s'}, command: [/sensor], args: [--version]}\n\
+         - {name: fails, image: sensor, args: [--nonsense], restartBackoff: {initial: 1s, max: 2s}}\n\
+         - {name: checked, image: sensor, healthCheck: {command: [/sensor, --nonsense], interval: 2s, \
+         retries: 1000, onUnhealthy: report}}\n";
+    let write = format!("cat >/run/wild.yaml <<'END'\n{agents}END");
+    let _ = machine.sh(&write).ok();
+    let _ = machine.cli(["apply", "-f", "/run/wild.yaml"]);
+    let restarts = |machine: &Machine| agent(machine, "fails")["restarts"].as_u64().unwrap_or(0);
+    let runs = |machine: &Machine| {
+        let run = agent(machine, "tick")["execution"].as_str().map(str::to_owned);
+        run.unwrap_or_default()
+    };
+    let goes_on = |machine: &Machine, when: &str| {
+        let (failed, run) = (restarts(machine), runs(machine));
+        machine.until(&format!("restarts and jobs go on {when}"), |machine| {
+            (restarts(machine) >= failed + 2 && runs(machine) != run).then_some(())
+        });
+        let alive = [machine.until_running("one"), machine.until_running("two")];
+        assert_eq!(alive.as_slice(), pids.as_slice(), "nothing is restarted {when}");
+    };
+    goes_on(&machine, "before any jump");
+    for year in ["2040", "1980", "2031", "2026"] {
+        let _ = machine.sh(&format!("date -u -s '{year}-06-15 12:00:00'")).ok();
+        goes_on(&machine, &format!("in {year}"));
+    }
+    machine.until_connected();
+}
+
+/// What `ps -a` says of an agent on a device.
+fn agent(machine: &Machine, name: &str) -> serde_json::Value {
+    let list = machine.cli(["ps", "-a", "--format", "json"]).ok().stdout;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap_or_default();
+    let agents = list.as_array().into_iter().flatten();
+    let found = agents.filter(|agent| agent["name"].as_str() == Some(name));
+    found.cloned().next().unwrap_or_default()
+}

@@ -117,6 +117,24 @@ impl Node {
         self.cli_with_input(wish, yaml.as_bytes()).ok().json()
     }
 
+    /// What a line for the shell prints inside an agent.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn inside(&self, name: &str, line: &str) -> String {
+        self.cli(["exec", name, "/bin/sh", "-c", line]).ok().stdout.trim_end().to_owned()
+    }
+
+    /// Waits until an agent has printed a line that is as wanted, and returns it.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn until_line(&self, name: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.until(&format!("a line of {name}"), PATIENCE, |node| {
+            node.lines_of(name).into_iter().find(|line| wanted(line))
+        })
+    }
+
     /// The lines that an agent has printed, as far as they are kept.
     ///
     /// # Panics

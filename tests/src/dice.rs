@@ -1,5 +1,17 @@
 //! Chance that can be had again: everything that a run decides comes from one seed.
 
+/// A seed: of the environment (`SKERRY_TEST_SEED`), or of the moment. It is printed.
+#[must_use]
+pub fn seed() -> u64 {
+    let given = std::env::var("SKERRY_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = given.unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(1, |now| u64::from(now.subsec_nanos()))
+    });
+    println!("seed {seed}; SKERRY_TEST_SEED={seed} repeats it");
+    seed
+}
+
 /// A stream of numbers that its seed determines (SplitMix64).
 #[derive(Debug, Clone)]
 pub struct Dice(u64);

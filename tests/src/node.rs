@@ -202,6 +202,11 @@ impl Node {
         self.process.kill9();
     }
 
+    /// How its process has ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.ended()
+    }
+
     /// Ends it in an orderly way.
     ///
     /// # Panics
@@ -220,6 +225,18 @@ impl Node {
         self.await_api();
     }
 
+    /// Starts it again, expecting it to give up by itself, and returns its log.
+    ///
+    /// # Panics
+    /// When it is still there after fifteen seconds.
+    pub fn fails_to_start(&mut self) -> String {
+        self.kill9();
+        self.process = self.setup.launch();
+        let process = &mut self.process;
+        until_or_dump("the node gives up", START_LIMIT, || process.ended(), String::new);
+        self.log()
+    }
+
     /// Changes a key of its configuration, for the next start.
     ///
     /// # Panics
@@ -228,6 +245,38 @@ impl Node {
     pub fn reconfigured(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.setup = self.setup.set(key, value);
         self
+    }
+
+    /// Changes a key of its configuration while it runs, and has it read again.
+    ///
+    /// # Panics
+    /// When the file cannot be written, or the process is gone.
+    pub fn reload(&mut self, key: &str, value: impl Into<Value>) {
+        let placeholder = NodeSetup {
+            name: String::new(),
+            program: PathBuf::new(),
+            folder: PathBuf::new(),
+            config: Table::new(),
+            environment: Vec::new(),
+        };
+        self.setup = std::mem::replace(&mut self.setup, placeholder).set(key, value);
+        fs::write(self.config_file(), self.setup.config.to_string()).expect("the configuration");
+        self.signal(rustix::process::Signal::HUP);
+    }
+
+    /// Sends its process a signal.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(pid.expect("a process"), signal).expect("a process");
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.setup.folder.join("skerry.toml")
     }
 
     /// Runs `skerry ARGUMENTS…` against this node, to its end.

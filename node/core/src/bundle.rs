@@ -12,6 +12,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{GroupName, NodeName};
+use crate::trust::search::Search;
 use crate::trust::sign::SignedRelease;
 use crate::trust::{Clock, Limits, TrustError, TrustStore, TrustedSet, Verified, cut};
 
@@ -177,6 +178,9 @@ pub struct MetadataFiles {
     pub snapshot: String,
     /// The targets file.
     pub targets: String,
+    /// The files of the delegated roles on the way to the document, by the role's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub delegated: BTreeMap<String, String>,
 }
 
 /// What came of a bundle.
@@ -204,7 +208,12 @@ impl Bundle {
             format: FORMAT.to_owned(),
             director: Director {
                 roots,
-                metadata: MetadataFiles { timestamp, snapshot, targets },
+                metadata: MetadataFiles {
+                    timestamp,
+                    snapshot,
+                    targets,
+                    delegated: BTreeMap::new(),
+                },
                 targets: BTreeMap::from([(address.path(), document)]),
             },
         }
@@ -286,7 +295,12 @@ fn update(
     let _ = set.update_timestamp(files.timestamp.as_bytes(), clock)?;
     let _ = set.update_snapshot(files.snapshot.as_bytes(), clock)?;
     let _ = set.update_targets(files.targets.as_bytes(), clock)?;
-    Ok(set.verify_target(path, document.as_bytes(), clock)?)
+    let mut search = Search::new(set, path, clock)?;
+    while let Some(role) = search.wanted(set)?.map(|wanted| wanted.role.to_owned()) {
+        let Some(file) = files.delegated.get(&role) else { break };
+        search.visit(set, file.as_bytes(), clock)?;
+    }
+    Ok(search.finish(set)?.verify(document.as_bytes())?)
 }
 
 fn check_size(bytes: &[u8]) -> Result<(), BundleError> {

@@ -10,22 +10,28 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 mod canonical;
+pub mod client;
+mod delegation;
 pub mod detached;
 mod envelope;
 mod error;
+pub mod floor;
 mod keys;
 pub mod metadata;
+pub mod search;
 pub mod set;
 pub mod sign;
+mod strict;
 mod verified;
 
-pub use error::TrustError;
+pub use envelope::KeysFault;
 pub(crate) use error::cut;
-pub use keys::{KeyError, KeyId, PublicKey};
+pub use error::{DelegationFault, TrustError};
+pub use floor::{Clock, Freshness};
+pub use keys::{KeyError, KeyId, OtherKey, PublicKey, ReadOther};
 pub use set::TrustedSet;
 pub use verified::{Proof, Verified};
 
@@ -61,43 +67,12 @@ impl fmt::Display for Role {
     }
 }
 
-/// The time an update is judged by. One value serves the whole update.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Clock {
-    /// What the node's clock says.
-    pub now: Timestamp,
-    /// A time that has certainly passed: the persisted time floor.
-    pub floor: Timestamp,
-}
-
-impl Clock {
-    /// The time that expiry is measured against: a clock behind the floor is not believed.
-    pub fn effective(&self) -> Timestamp {
-        self.now.max(self.floor)
-    }
-
-    /// Whether "not expired" is known, or only not disproved.
-    pub fn freshness(&self) -> Freshness {
-        if self.now < self.floor { Freshness::Unproven } else { Freshness::Proven }
-    }
-}
-
-/// What the clock allows to say of something that has not expired.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Freshness {
-    /// The clock is plausible, and by it nothing has expired.
-    Proven,
-    /// The clock is behind the time floor. Signatures and versions hold; freshness is unknown.
-    Unproven,
-}
-
 /// The most bytes and files that are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Newer roots in one update.
     pub roots: usize,
-    /// Delegations visited in one search (none yet).
+    /// Delegated roles asked in one search.
     pub delegations: usize,
     /// Bytes of one root file.
     pub root: usize,

@@ -157,6 +157,11 @@ impl Group {
     }
 
     /// The folder that a controller's files are in.
+    pub(crate) fn folder_of(&self, controller: Controller) -> Option<&Path> {
+        self.dir_of(controller)
+    }
+
+    /// The folder that a controller's files are in.
     fn dir_of(&self, controller: Controller) -> Option<&Path> {
         let found = self.dirs.iter().find(|(has, _)| has.contains(&controller));
         found.map(|(_, dir)| dir.as_path())
@@ -335,7 +340,7 @@ fn remove_left_over(dir: &Path) -> Result<(), CgroupError> {
 }
 
 /// A group stays busy for a moment after its last process was reaped.
-fn remove_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn remove_folder(folder: &Path) -> io::Result<()> {
     let mut pause = Duration::from_micros(500);
     for _ in 0..12 {
         match std::fs::remove_dir(folder) {
@@ -350,7 +355,7 @@ fn remove_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// A folder and those below it, deepest first; empty when it does not exist.
-fn depth_first(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn depth_first(dir: &Path) -> Vec<PathBuf> {
     let mut found = if dir.is_dir() { vec![dir.to_owned()] } else { Vec::new() };
     let mut next = 0;
     // An agent that may make groups cannot make this walk endless.
@@ -365,7 +370,7 @@ fn depth_first(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn pids_in(folder: &Path) -> io::Result<Vec<i32>> {
+pub(crate) fn pids_in(folder: &Path) -> io::Result<Vec<i32>> {
     match std::fs::read_to_string(folder.join("cgroup.procs")) {
         Ok(text) => Ok(text.lines().filter_map(|line| line.parse().ok()).collect()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -374,7 +379,7 @@ fn pids_in(folder: &Path) -> io::Result<Vec<i32>> {
 }
 
 /// One write, as control files want it.
-fn put(path: &Path, value: &str) -> io::Result<()> {
+pub(crate) fn put(path: &Path, value: &str) -> io::Result<()> {
     File::options().write(true).open(path)?.write_all(value.as_bytes())
 }
 

@@ -29,6 +29,17 @@ pub enum DeviceError {
         /// The path on the host.
         path: PathBuf,
     },
+    /// The ids of a user namespace are strangers to it.
+    #[error(
+        "device {path} has mode {mode:o}, which shuts out the ids of a user namespace; open it to \
+         others, or leave user_namespace out"
+    )]
+    Closed {
+        /// The path on the host.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
 }
 
 /// What a device is to the kernel.
@@ -88,6 +99,16 @@ impl Node {
         })
     }
 
+    /// A mount of the host's own file: who has no rights on the host cannot make one.
+    pub fn mount(&self) -> Value {
+        json!({
+            "destination": self.target,
+            "type": "bind",
+            "source": self.source,
+            "options": ["bind", "nosuid", "noexec"],
+        })
+    }
+
     /// As the OCI runtime specification has it.
     pub fn entry(&self) -> Value {
         json!({
@@ -102,6 +123,12 @@ impl Node {
     }
 }
 
+/// Whether users who are not its owner may do what the agent may.
+fn is_open_to_others(node: &Node) -> bool {
+    let [read, write, _] = node.allowed;
+    (!read || node.mode & 0o4 != 0) && (!write || node.mode & 0o2 != 0)
+}
+
 /// The devices that an agent is given: those it names; of a privileged one, all.
 ///
 /// # Errors
@@ -113,7 +140,11 @@ pub fn resolve(launch: &Launch) -> Result<Vec<Node>, DeviceError> {
         let found = std::fs::metadata(&device.path)
             .map_err(|source| DeviceError::Missing { path: path(), source })?;
         let node = Node::of(device, &found);
-        nodes.push(node.ok_or_else(|| DeviceError::NoDevice { path: path() })?);
+        let node = node.ok_or_else(|| DeviceError::NoDevice { path: path() })?;
+        if launch.user_namespace.is_some() && !is_open_to_others(&node) {
+            return Err(DeviceError::Closed { path: path(), mode: node.mode });
+        }
+        nodes.push(node);
     }
     if launch.privileged {
         for node in all() {

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, set_parent_process_death_signal, setsid,
-    waitpid,
+    DumpableBehavior, Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, set_dumpable_behavior,
+    set_parent_process_death_signal, setsid, waitpid,
 };
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
-mod terminal;
+pub(crate) mod terminal;
 
 use crate::cgroup::{CgroupError, Group, Kernel};
 use crate::launch::{Launch, User};
@@ -184,12 +184,19 @@ impl Job<'_> {
         if let Some(group) = self.join {
             group.join()?;
         }
+        // From here on it is seen by the agent, which must not reach this program's file through it.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(system("close itself"))?;
         if let Some(score) = self.launch.oom_score_adj {
             process::set_oom_score(score).map_err(system("set oom_score_adj"))?;
         }
         // No controlling terminal, through which it could type for the caller.
         setsid().map_err(system("begin a session"))?;
-        let namespaces = ThreadNameSpaceType::MOUNT
+        let users = match self.launch.user_namespace {
+            Some(_) => ThreadNameSpaceType::USER,
+            None => ThreadNameSpaceType::empty(),
+        };
+        let namespaces = users
+            | ThreadNameSpaceType::MOUNT
             | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
             | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
             | ThreadNameSpaceType::NETWORK

@@ -262,7 +262,6 @@ impl Launch {
             |launch: &Self| mounts::check(&launch.volumes),
             isolation::check,
             |launch: &Self| launch.seccomp.check(),
-            Self::check_enforced,
         ];
         let wrong = checks.iter().find_map(|check| check(self).err());
         wrong.map_or(Ok(()), |(field, why)| {
@@ -341,25 +340,6 @@ impl Launch {
                 wrong("oom_score_adj", format!("{score} is not from 0 to 1000"))
             }
             _ => Ok(()),
-        }
-    }
-
-    /// Fields that are understood and not yet put in force: refused, rather than ignored.
-    fn check_enforced(&self) -> Result<(), Wrong> {
-        let fields = [
-            ("log.rate_limit", self.log.rate_limit.is_some()),
-            ("stop.pre_stop", self.stop.pre_stop.is_some()),
-            ("seccomp", matches!(self.seccomp, Seccomp::Profile(_))),
-            ("volumes", !self.volumes.is_empty()),
-            ("user_namespace", self.user_namespace.is_some()),
-            ("network", self.network != Network::None),
-            ("ipc", self.ipc != Namespace::Own),
-            ("uts", self.uts != Namespace::Own),
-            ("init", self.init),
-        ];
-        match fields.iter().find(|(_, used)| *used) {
-            Some((field, _)) => wrong(field, "is not enforced yet; leave it out"),
-            None => Ok(()),
         }
     }
 

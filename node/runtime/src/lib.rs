@@ -9,27 +9,38 @@
 //! then `monitor.rs`, which tells the story of one container from its first to its last moment.
 
 pub mod cgroup;
+pub mod contain;
 pub mod control;
 pub mod exec;
 pub mod launch;
 pub mod monitor;
 pub mod needs;
 pub mod observe;
+pub mod oci;
 pub mod record;
 pub mod spawn;
 
+mod descriptors;
 mod devices;
 mod failure;
+pub mod pod;
 mod privileges;
 mod process;
 mod program;
+pub mod quota;
+mod reaper;
 mod rootfs;
 mod seccomp;
 mod spec;
 mod sys;
+mod userns;
+mod users;
+mod volumes;
 
 pub use cgroup::{Kernel, Stats};
+pub use contain::{Contained, contain};
 pub use control::{clean, kill_all, set_limits, signal, stats, stop};
+pub use descriptors::raise_descriptor_limit;
 pub use exec::{Ended, Exec, exec};
 pub use launch::{
     Device, IoDevice, IoWeight, Launch, Limits, LogPolicy, Mount, Namespace, Network, Propagation,
@@ -39,3 +50,4 @@ pub use observe::{Observation, observe};
 pub use record::{Exit, Failure, Shortfall, State};
 pub use spawn::{MonitorHandle, spawn};
 pub use sys::forget_code;
+pub use users::{UserError, resolve_user};

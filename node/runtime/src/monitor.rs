@@ -22,19 +22,23 @@ use nix::sys::signal::{SigSet, Signal};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::FdFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions, set_child_subreaper, setsid, wait};
+use rustix::process::{WaitOptions, set_child_subreaper, setsid, wait};
 
 mod build;
-mod complaints;
+pub(crate) mod complaints;
 mod log;
 mod service;
+mod stopping;
 mod waiting;
 
 use crate::cgroup::{CgroupError, Group, Kernel};
+use crate::descriptors;
 use crate::devices::{self, DeviceError, Node};
 use crate::failure;
 use crate::launch::{Launch, LaunchError};
+use crate::pod;
 use crate::process;
+use crate::reaper;
 use crate::record::{self, Failure, ProcessId, RecordError, State};
 use crate::sys::{self, Forked};
 
@@ -69,14 +73,19 @@ fn system<E: Into<io::Error>>(operation: &'static str) -> impl FnOnce(E) -> Moni
 }
 
 /// Runs the hidden subcommands of this crate, if the arguments (program name included) name one:
-/// `monitor RUN_DIR` and `monitor-wait …`. Call it first in `main`, before any thread is started.
+/// `monitor RUN_DIR`, `monitor-wait …`, `pod …` and `container-init …`. Call it first in `main`, before any thread is started.
 pub fn dispatch(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut args = args.into_iter().skip(1);
     let verb = args.next()?;
     if verb == "monitor" {
         return Some(main(&PathBuf::from(args.next()?)));
     }
-    (verb == "monitor-wait").then(|| waiting::main(args))
+    match verb.to_str()? {
+        "monitor-wait" => Some(waiting::main(args)),
+        "pod" => Some(pod::main(args)),
+        reaper::VERB => Some(reaper::main(args)),
+        _ => None,
+    }
 }
 
 /// Owns the container of one run folder until it has ended.
@@ -173,6 +182,7 @@ fn become_monitor(run_dir: &Path) -> Result<OwnedFd, MonitorError> {
     // Fails only when it leads a session already, which is as good.
     let _ = setsid();
     expose();
+    descriptors::give_back();
     let lock = hold_lock(run_dir)?;
     let mut blocked = SigSet::empty();
     for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
@@ -228,6 +238,8 @@ struct Container {
     stderr: OwnedFd,
     /// Closed by the kernel when the program starts; a message comes when it cannot.
     program: OwnedFd,
+    /// Where a first process of ours tells how the program ended.
+    status: Option<OwnedFd>,
 }
 
 fn create(
@@ -244,39 +256,42 @@ fn create(
     let (complaints, complaints_w) = pipe()?;
     let (stdout, stdout_w) = pipe()?;
     let (stderr, stderr_w) = pipe()?;
+    let (status, status_w) = if launch.init { Some(pipe()?).unzip() } else { (None, None) };
     let target = group.clone_target()?;
     match sys::fork(target.as_ref().map(AsFd::as_fd)).map_err(system("fork the builder"))? {
         Forked::Child => {
             // Init must not hold the lock after this process; nor may the builder read the pipes.
-            let must_close = [lock, built.as_fd(), program.as_fd(), complaints.as_fd()];
+            let mut must_close = vec![lock, built.as_fd(), program.as_fd(), complaints.as_fd()];
+            must_close.extend(status.as_ref().map(AsFd::as_fd));
             complaints::collect_into(complaints_w);
-            let job = build::Job { run_dir, launch, devices, stdout: stdout_w, stderr: stderr_w };
+            let job = build::Job {
+                run_dir,
+                launch,
+                devices,
+                stdout: stdout_w,
+                stderr: stderr_w,
+                status: status_w,
+            };
             build::main(job, group, target.is_none(), built_w, program_w, &must_close)
         }
         Forked::Parent(builder) => {
-            drop((built_w, program_w, complaints_w, stdout_w, stderr_w));
+            drop((built_w, program_w, complaints_w, stdout_w, stderr_w, status_w));
             let report = receive(&built, deadline, "making the container");
             let report = report.map(|text| text.and_then(|text| serde_json::from_str(&text).ok()));
             let init = match report {
                 Ok(Some(build::Report::Init { pid })) => pid,
                 Ok(Some(build::Report::Failed { operation, message, errno })) => {
                     // The container's first process knows more than what became of its words.
-                    let now = Instant::now();
-                    if let Ok(Some(text)) = receive(&program, now, "starting the program")
-                        && let Some(first_hand) = reported(&text)
-                    {
-                        return Err(first_hand);
-                    }
+                    let first_hand = receive(&program, Instant::now(), "starting the program");
+                    let first_hand = first_hand.ok().flatten().and_then(|text| reported(&text));
                     let complaint = complaints::first(&complaints);
                     let complaint = complaint.map(|text| format!(": {text}")).unwrap_or_default();
                     let message = format!("{message}{complaint}");
-                    return Err(MonitorError::Reported { operation, message, errno });
+                    let second_hand = MonitorError::Reported { operation, message, errno };
+                    return Err(first_hand.unwrap_or(second_hand));
                 }
                 other => {
-                    let pid = Pid::from_raw(builder);
-                    pid.map(|pid| {
-                        rustix::process::kill_process(pid, rustix::process::Signal::KILL)
-                    });
+                    sys::kill(builder, nix::libc::SIGKILL);
                     return Err(other.err().unwrap_or(MonitorError::Silent));
                 }
             };
@@ -284,7 +299,7 @@ fn create(
             let pidfd = process::open(init)
                 .map_err(system("watch the container"))?
                 .ok_or(MonitorError::Silent)?;
-            Ok(Container { init, pidfd, stdout, stderr, program })
+            Ok(Container { init, pidfd, stdout, stderr, program, status })
         }
     }
 }
@@ -355,6 +370,7 @@ fn become_wait_role(
     container: Container,
 ) -> Result<Infallible, MonitorError> {
     let fds = [lock, &container.pidfd, &container.stdout, &container.stderr];
+    let fds = fds.into_iter().chain(&container.status);
     let mut command = Command::new("/proc/self/exe");
     command.arg("monitor-wait").arg(run_dir);
     for fd in fds {

@@ -343,7 +343,7 @@ fn detached(kind: &str) -> io::Result<OwnedFd> {
 
 fn attach(kind: &str, target: &Path) -> io::Result<()> {
     let made = detached(kind)?;
-    sys::restrict_mount(made.as_fd())?;
+    sys::change_mount(made.as_fd(), sys::MountChange::default())?;
     Ok(move_mount(&made, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }
 

@@ -37,6 +37,9 @@ pub enum ProgramError {
         /// The path asked for.
         name: String,
     },
+    /// There is no process for it beside the first one.
+    #[error("cannot split the first process from the program")]
+    Split(#[source] io::Error),
     /// It does not get what it may do.
     #[error(transparent)]
     Privileges(#[from] PrivilegeError),

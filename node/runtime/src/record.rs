@@ -34,6 +34,12 @@ pub const OCI: &str = "oci";
 pub const ROOTFS: &str = "rootfs";
 /// Where control group hierarchies are put aside, in the container's mount namespace only.
 pub const HIDDEN: &str = "hidden";
+/// Where volumes wait to be mounted, in the container's mount namespace only.
+pub const MOUNTS: &str = "mounts";
+/// Where layers are seen through other ids, in the container's mount namespace only.
+pub const LOWERS: &str = "lowers";
+/// Where handed-over files are copied to, in the container's mount namespace only.
+pub const FILES: &str = "files";
 /// Mount points and files that an image may lack.
 pub const SKELETON: &str = "skeleton";
 

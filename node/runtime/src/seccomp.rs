@@ -9,12 +9,16 @@ use std::collections::BTreeMap;
 
 use seccompiler::BpfProgram;
 
-use crate::launch::Seccomp;
+use crate::launch::{Argument, Compare, Seccomp};
 use crate::sys;
 
 mod compile;
+mod profile;
 
 use compile::{ENOSYS, Verdict};
+
+/// What is not listed.
+const REFUSED: Verdict = Verdict::Fail(compile::EPERM);
 
 const TABLE: &str = include_str!("seccomp/syscalls.txt");
 
@@ -44,6 +48,23 @@ pub enum SeccompError {
         /// The call.
         call: &'static str,
     },
+    /// A profile contradicts itself.
+    #[error("seccomp: two rules for '{call}' say different things; keep one of them")]
+    Contradiction {
+        /// The call.
+        call: String,
+    },
+    /// A profile is too much for the kernel.
+    #[error("seccomp: the profile comes to {length} instructions; the kernel takes 4096")]
+    TooLong {
+        /// How long it is.
+        length: usize,
+    },
+    /// No program can be started under a profile.
+    #[error(
+        "seccomp: the profile forbids execve, by which the program itself is started; allow it"
+    )]
+    Starts,
     /// The kernel refused the filter.
     #[error("cannot put the system call filter in force")]
     Apply(#[source] std::io::Error),
@@ -60,12 +81,12 @@ impl Filter {
     /// There is none for this architecture.
     pub fn new(kind: &Seccomp, capabilities: &[String]) -> Result<Self, SeccompError> {
         match kind {
-            // A launch with an own list is refused by its check.
-            Seccomp::Unconfined | Seccomp::Profile(_) => Ok(Self(None)),
+            Seccomp::Unconfined => Ok(Self(None)),
+            Seccomp::Profile(profile) => Ok(Self(Some(profile::filter(profile)?))),
             Seccomp::Default => {
                 let (column, architecture) = target()?;
                 let verdicts = verdicts(column, capabilities)?;
-                Ok(Self(Some(compile::compile(architecture, &verdicts))))
+                Ok(Self(Some(compile::compile(architecture, &verdicts, &REFUSED))))
             }
         }
     }
@@ -112,6 +133,18 @@ fn target() -> Result<(usize, u32), SeccompError> {
     }
 }
 
+/// Every call of the table that this processor has, and its number.
+fn numbers(column: usize) -> Result<impl Iterator<Item = (&'static str, u32)>, SeccompError> {
+    let rows = TABLE.lines().filter(|line| !line.starts_with('#'));
+    let cells = move |line: &'static str| {
+        let mut fields = line.split(' ');
+        let cells = fields.next().zip(fields.nth(column - 1));
+        cells.ok_or(SeccompError::Table { line })
+    };
+    let cells = rows.map(cells).collect::<Result<Vec<_>, _>>()?;
+    Ok(cells.into_iter().filter_map(|(name, number)| Some((name, number.parse().ok()?))))
+}
+
 /// What happens to each call of the table that this processor has.
 fn verdicts(
     column: usize,
@@ -147,6 +180,17 @@ const FAMILIES: &[u32] = &[38, 40];
 /// As in Docker's defaults: Linux, 32-bit addresses, and asking.
 const PERSONALITIES: &[u32] = &[0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
+/// By which an owner takes files out of the project whose quota they count towards: FSSETXATTR, and
+/// SETFLAGS on 64 and 32 bits.
+const LEAVE_PROJECT: [u32; 3] = [0x401c_5820, 0x4008_6602, 0x4004_6602];
+
+/// Refuses one request; the kernel looks at 32 bits of it only.
+fn requested(request: u32) -> (Vec<Argument>, u32) {
+    let (value, value_two) = (u64::from(u32::MAX), u64::from(request));
+    let is = Argument { index: 1, value, value_two, op: Compare::MaskedEqual };
+    (vec![is], compile::RETURN_ERRNO | u32::from(compile::EPERM))
+}
+
 /// Calls judged by their arguments.
 fn special(name: &str, may_make_namespaces: bool) -> Verdict {
     match name {
@@ -157,6 +201,7 @@ fn special(name: &str, may_make_namespaces: bool) -> Verdict {
         "clone3" => Verdict::Fail(ENOSYS),
         "socket" => Verdict::AllowUnless(FAMILIES),
         "personality" => Verdict::AllowOnly(PERSONALITIES),
+        "ioctl" => Verdict::Judge(LEAVE_PROJECT.map(requested).to_vec(), compile::RETURN_ALLOW),
         _ => Verdict::Fail(compile::EPERM),
     }
 }

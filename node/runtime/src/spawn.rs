@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::descriptors;
 use crate::launch::{Launch, LaunchError};
 use crate::record::{self, RecordError};
 
@@ -95,6 +96,7 @@ pub fn spawn(exe: &Path, run_dir: &Path, launch: &Launch) -> Result<MonitorHandl
         .arg("monitor")
         .arg(run_dir)
         .env_clear()
+        .envs(descriptors::given().map(|soft| (descriptors::VARIABLE, soft)))
         .stdin(lock)
         .stdout(Stdio::null())
         .stderr(log_file.map_err(io("open", &log))?)

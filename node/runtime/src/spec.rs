@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::devices::Node;
-use crate::launch::{Launch, Network};
+use crate::launch::{Launch, Mount, Network, Propagation, UserNamespace};
 
 /// What programs are looked for in when the agent's environment has no PATH.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -32,12 +32,27 @@ const READ_ONLY: [&str; 5] =
 
 /// The spec, as libcontainer reads it from `config.json`. User and capabilities are not in it: the
 /// first process takes them on itself, as its last step (`privileges.rs`).
-pub fn spec(launch: &Launch, rootfs: &Path, devices: &[Node]) -> Value {
+pub fn spec(launch: &Launch, rootfs: &Path, devices: &[Node], mut volumes: Vec<Value>) -> Value {
     let none = if launch.privileged { Some(Vec::new()) } else { None };
     let paths = |own: &Option<Vec<PathBuf>>, usual: &[&str]| -> Vec<PathBuf> {
         let own = own.clone().or_else(|| none.clone());
         own.unwrap_or_else(|| usual.iter().map(PathBuf::from).collect())
     };
+    // What one volume hands to the host, its mount must be able to.
+    let shared =
+        |volume: &Mount| matches!(volume, Mount::Bind { propagation: Propagation::RShared, .. });
+    let propagation = if launch.volumes.iter().any(shared) { "shared" } else { "slave" };
+    let mapping = |start: fn(UserNamespace) -> u32| -> Vec<Value> {
+        let range = launch
+            .user_namespace
+            .map(|ids| json!({ "containerID": 0, "hostID": start(ids), "size": ids.count }));
+        range.into_iter().collect()
+    };
+    let (made, mounted): (Vec<Value>, Vec<Value>) = match launch.user_namespace {
+        None => (devices.iter().map(Node::entry).collect(), Vec::new()),
+        Some(_) => (Vec::new(), devices.iter().map(Node::mount).collect()),
+    };
+    volumes.extend(mounted);
     json!({
         "ociVersion": "1.0.2",
         "hostname": launch.hostname,
@@ -50,12 +65,14 @@ pub fn spec(launch: &Launch, rootfs: &Path, devices: &[Node]) -> Value {
             "cwd": launch.cwd,
             "noNewPrivileges": launch.no_new_privileges,
         },
-        "mounts": mounts(launch),
+        "mounts": mounts(launch, volumes),
         "linux": {
             "cgroupsPath": launch.cgroup,
-            "rootfsPropagation": "slave",
+            "rootfsPropagation": propagation,
             "namespaces": namespaces(launch),
-            "devices": devices.iter().map(Node::entry).collect::<Vec<_>>(),
+            "devices": made,
+            "uidMappings": mapping(|ids| ids.uid_start),
+            "gidMappings": mapping(|ids| ids.gid_start),
             "maskedPaths": paths(&launch.masked_paths, &MASKED),
             "readonlyPaths": paths(&launch.readonly_paths, &READ_ONLY),
         },
@@ -70,6 +87,7 @@ fn namespaces(launch: &Launch) -> Vec<Value> {
         None => own(kind),
     };
     let mut namespaces = vec![own("pid"), own("mount"), own("cgroup")];
+    namespaces.extend(launch.user_namespace.map(|_| own("user")));
     namespaces.push(shared("uts", launch.uts.path()));
     namespaces.push(shared("ipc", launch.ipc.path()));
     match &launch.network {
@@ -92,25 +110,30 @@ pub fn environment(launch: &Launch) -> Vec<String> {
     env
 }
 
-fn mounts(launch: &Launch) -> Value {
+/// The usual ones, less those whose place is taken, and then the volumes.
+fn mounts(launch: &Launch, volumes: Vec<Value>) -> Vec<Value> {
     let own = format!("uid={}", launch.user.uid);
     let group = format!("gid={}", launch.user.gid);
     let sys: &[&str] = &["nosuid", "noexec", "nodev", "ro"];
     let sys = if launch.privileged { sys.get(..3).unwrap_or_default() } else { sys };
-    json!([
+    let mut mounts = vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", "size=64k"]),
         mount(
             "/dev/pts",
             "devpts",
-            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
         ),
         mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=64m"]),
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         mount("/sys", "sysfs", sys),
         mount("/tmp", "tmpfs", &["nosuid", "nodev", "mode=1777", "size=25%"]),
         mount("/run", "tmpfs", &["nosuid", "nodev", "mode=755", "size=16m", &own, &group]),
-    ])
+    ];
+    let place = |mount: &Value| mount.get("destination").cloned();
+    mounts.retain(|usual| !volumes.iter().any(|volume| place(volume) == place(usual)));
+    mounts.extend(volumes);
+    mounts
 }
 
 fn mount(destination: &str, kind: &str, options: &[&str]) -> Value {

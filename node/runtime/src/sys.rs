@@ -1,4 +1,4 @@
-//! The few system calls that no safe wrapper offers. All unsafe code of this crate is here.
+//! The few system calls that no safe wrapper offers. All unsafe code of this crate is here and below.
 //!
 //! Each function does one call and decides nothing. For single-threaded processes only, except
 //! [`send_signal`].
@@ -7,6 +7,16 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::libc;
+
+mod mounts;
+mod quotas;
+mod runtimes;
+
+pub use mounts::{MountChange, change_mount, map_mount, restrict_mount, set_read_only};
+pub use quotas::{
+    ProjectQuota, enforces_project_quotas, join_project, project_quota, set_project_quota,
+};
+pub use runtimes::{execute, leave_keyring};
 
 /// Which side of a fork one is on.
 pub enum Forked {
@@ -100,6 +110,65 @@ pub fn restore_signals() {
     }
 }
 
+/// Blocks every signal that can be, so that they wait for [`next_signal`].
+#[allow(unsafe_code)]
+pub fn block_signals() {
+    let all = [u64::MAX; 2];
+    let nothing = std::ptr::null_mut::<u64>();
+    // SAFETY: reads `all` only.
+    unsafe {
+        let (how, all) = (libc::SIG_SETMASK, all.as_ptr());
+        libc::syscall(libc::SYS_rt_sigprocmask, how, all, nothing, KERNEL_SIGSET);
+    }
+}
+
+/// Waits for a signal that is blocked, real-time signals included.
+#[allow(unsafe_code)]
+pub fn next_signal() -> io::Result<i32> {
+    let all = [u64::MAX; 2];
+    let nothing = std::ptr::null_mut::<u64>();
+    // SAFETY: reads `all` only; without a time it waits for ever, and tells nothing more.
+    let signal = unsafe {
+        let all = all.as_ptr();
+        libc::syscall(libc::SYS_rt_sigtimedwait, all, nothing, nothing, KERNEL_SIGSET)
+    };
+    if signal > 0 {
+        i32::try_from(signal).map_err(io::Error::other)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Sends a signal to a child that has not been collected.
+#[allow(unsafe_code)]
+pub fn kill(child: i32, signal: i32) {
+    // SAFETY: takes numbers only. That it ended meanwhile is as good.
+    unsafe { libc::syscall(libc::SYS_kill, child, signal) };
+}
+
+/// Closes every descriptor but the standard ones and these. Nothing in this process may use others.
+#[allow(unsafe_code)]
+pub fn close_others(keep: &[std::os::fd::RawFd]) {
+    let mut keep = keep.to_vec();
+    keep.sort_unstable();
+    let mut first = 3;
+    for fd in keep.into_iter().chain([i32::MAX]) {
+        if first < fd {
+            // SAFETY: whatever owned one of these belongs to code that is never returned to.
+            unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
+        }
+        first = fd.saturating_add(1);
+    }
+}
+
+/// Names the host, in the calling process's namespace.
+#[allow(unsafe_code)]
+pub fn set_host_name(name: &[u8]) -> io::Result<()> {
+    // SAFETY: the kernel copies as many bytes as there are.
+    let done = unsafe { libc::sethostname(name.as_ptr().cast(), name.len() as _) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// 64 signals; MIPS, which this crate does not support, has 128.
 const KERNEL_SIGSET: usize = 8;
 
@@ -155,24 +224,6 @@ pub fn unshare_mounts() -> io::Result<()> {
 pub fn unshare(namespaces: rustix::thread::UnshareFlags) -> io::Result<()> {
     // SAFETY: the process has one thread and shares no file system state with another.
     Ok(unsafe { rustix::thread::unshare_unsafe(namespaces) }?)
-}
-
-/// Makes a mount that is not attached yet take no devices and no set-user-id programs.
-#[allow(unsafe_code)]
-pub fn restrict_mount(mount: BorrowedFd<'_>) -> io::Result<()> {
-    let attributes = libc::mount_attr {
-        attr_set: libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID,
-        attr_clr: 0,
-        propagation: 0,
-        userns_fd: 0,
-    };
-    let (fd, here) = (mount.as_raw_fd(), c"".as_ptr());
-    let (flags, size) = (libc::AT_EMPTY_PATH, size_of::<libc::mount_attr>());
-    // SAFETY: the structure and the empty path outlive the call, which only reads them.
-    let done = unsafe {
-        libc::syscall(libc::SYS_mount_setattr, fd, here, flags, &raw const attributes, size)
-    };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Puts a system call filter in force for the calling process.

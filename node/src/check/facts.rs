@@ -4,16 +4,19 @@
 //! [`Facts::gather`] matters: whatever forks comes before whatever starts threads (the store does).
 //! What the facts mean is decided in `judge.rs`.
 
+mod node;
 mod places;
 mod settings;
 
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rustix::process::{Resource, getrlimit};
 use skerry_runtime::cgroup::{Place, try_place};
 use skerry_runtime::needs::{Trial, try_needs};
 
 pub use super::options::{Options, Setting};
+pub use node::NodeSays;
 pub use places::Folder;
 #[cfg(test)]
 pub use places::{Refused, kind_of};
@@ -42,6 +45,10 @@ pub struct Facts {
     pub inotify_instances: Option<u64>,
     /// How many folders a user may watch.
     pub inotify_watches: Option<u64>,
+    /// How many files a process may have open, by the hard limit; none without a limit.
+    pub descriptors: Option<u64>,
+    /// What a running node says.
+    pub node_says: NodeSays,
     /// Whether random numbers can be had at once.
     pub entropy: Option<bool>,
     /// What the clock shows.
@@ -91,6 +98,8 @@ impl Facts {
             swap: read("/proc/swaps").lines().count() > 1,
             inotify_instances: number("/proc/sys/fs/inotify/max_user_instances"),
             inotify_watches: number("/proc/sys/fs/inotify/max_user_watches"),
+            descriptors: getrlimit(Resource::Nofile).maximum,
+            node_says: NodeSays::ask(&settings.socket(config)),
             entropy: entropy(),
             now: clock.now,
             floor: clock.floor,

@@ -77,6 +77,8 @@ fn verdict(name: &str, facts: &Facts, options: &[&str]) -> Verdict {
         "cgroup-pids" => groups::pids(facts, options),
         "device-rules" => groups::devices(facts),
         "inotify-limits" => kernel::inotify(facts),
+        "open-files" => kernel::open_files(facts),
+        "node" => settings::node(facts),
         "entropy" => kernel::entropy(facts),
         "clock" => kernel::clock(facts),
         "watchdog" => kernel::watchdog(facts),

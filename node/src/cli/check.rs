@@ -52,8 +52,12 @@ pub fn check(place: &Place, args: CheckArgs) -> anyhow::Result<ExitCode> {
     if args.list || args.checks.iter().any(|name| name == "list") {
         return list(args.format);
     }
-    let settings =
-        Settings { config: args.config, state_dir: place.state_dir.clone(), network: args.network };
+    let settings = Settings {
+        config: args.config,
+        state_dir: place.state_dir.clone(),
+        socket: place.socket.clone(),
+        network: args.network,
+    };
     let facts = Facts::gather(&settings);
     let mut findings = judge(&facts);
     findings.retain(|f| args.checks.is_empty() || args.checks.iter().any(|n| n == f.check.name));
@@ -101,7 +105,7 @@ fn not_known(name: &str) -> String {
 
 fn list(format: Format) -> anyhow::Result<ExitCode> {
     match format {
-        Format::Json => output::json(&CHECKS)?,
+        Format::Json => output::json(&CHECKS.as_slice())?,
         Format::Table => {
             let row = |check: &crate::check::Check| {
                 let options = check.options.join(" ");

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
+use skerry_core::health::Health;
 use skerry_core::ids::{AgentName, Digest};
 use skerry_core::plan::{State, Status};
 
 use super::table::{self, NOTHING};
-use super::{Format, image, output, units};
+use super::{Format, image, jobs, output, units};
 use crate::api::AgentList;
 use crate::client::Client;
 
@@ -106,16 +107,38 @@ fn rows(list: &AgentList, images: &BTreeMap<Digest, String>, now_ms: u64) -> Vec
         vec![
             name.to_string(),
             status.state.to_string(),
-            status.health.map_or_else(nothing, |health| health.to_string()),
+            health(status),
             image,
             status.pid.map_or_else(nothing, |pid| pid.to_string()),
             status.restarts.to_string(),
             up,
             status.source.map_or_else(nothing, |source| source.to_string()),
-            status.detail.clone().unwrap_or_else(nothing),
+            detail(status, now_ms).unwrap_or_else(nothing),
         ]
     };
     list.agents.iter().map(row).collect()
+}
+
+/// One word for both: what works may not be ready yet, and what is ready need not have a check.
+fn health(status: &Status) -> String {
+    match (status.health, status.ready) {
+        (Some(Health::Unhealthy), _) => Health::Unhealthy.to_string(),
+        (_, Some(false)) => "not-ready".to_owned(),
+        (Some(health), _) => health.to_string(),
+        (None, Some(true)) => "ready".to_owned(),
+        (None, None) => NOTHING.to_owned(),
+    }
+}
+
+/// With the next run of a job first.
+fn detail(status: &Status, now_ms: u64) -> Option<String> {
+    let scheduled = status.next_run_ms.filter(|_| status.state == State::Scheduled);
+    let now = i64::try_from(now_ms).unwrap_or(i64::MAX);
+    let next = scheduled.map(|at| format!("next {}", jobs::until(at, now)));
+    match (next, &status.detail) {
+        (Some(next), Some(detail)) => Some(format!("{next}; {detail}")),
+        (next, detail) => next.or_else(|| detail.clone()),
+    }
 }
 
 #[cfg(test)]

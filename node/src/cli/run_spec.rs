@@ -1,14 +1,26 @@
-//! The flags of `skerry run`, and the agent that they describe. Pure.
+//! The flags of `skerry run`, and the agent that they describe. Pure, but for files that flags name.
+//!
+//! One file below for each group of flags; their names are those of docker and podman.
+
+mod health;
+mod resources;
+mod security;
+mod storage;
+
+use std::fs::File;
+use std::io::Read;
 
 use clap::Args;
-use skerry_core::agent::{AgentSpec, HealthCheck, Restart};
+use skerry_core::agent::{AgentSpec, PreStop, Restart, Signal, env};
 use skerry_core::ids::{AgentName, Digest, IdError, NAME_MAX};
-use skerry_core::units::{Cpu, Memory, Span};
+use skerry_core::units::Span;
 
 use super::failure::Usage;
 
 /// What an agent is called whose image has no name.
 const NAMELESS: &str = "agent";
+/// The largest file of variables.
+const ENV_FILE_MAX: u64 = 1 << 20;
 
 /// Runs an image as a new agent, waits until it runs, and prints its name
 #[derive(Debug, Clone, Args)]
@@ -19,32 +31,28 @@ pub struct RunArgs {
     /// Set a variable; may be given several times
     #[arg(short = 'e', long = "env", value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// The most memory, such as 64Mi; beyond it the agent is killed
-    #[arg(short = 'm', long, value_name = "AMOUNT")]
-    memory: Option<Memory>,
-    /// The most processor time, such as 0.5 or 500m
-    #[arg(long, value_name = "CORES")]
-    cpus: Option<Cpu>,
-    /// The most processes and threads
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pids_limit: Option<u32>,
-    /// always (default), unless-stopped, on-failure(:N) or never
-    #[arg(long, value_name = "POLICY")]
-    restart: Option<Restart>,
+    /// Set variables from lines of NAME=VALUE
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<String>,
     /// Replace the image's entrypoint; a word, or a JSON list
     #[arg(long, value_name = "WORDS", value_parser = words)]
     entrypoint: Option<Words>,
     /// The working directory
     #[arg(short = 'w', long, value_name = "DIR")]
     workdir: Option<String>,
-    /// Healthy if this ends with 0; for /bin/sh, or a JSON list
-    #[arg(long, value_name = "COMMAND", conflicts_with = "health_tcp", value_parser = shell_words)]
-    health_cmd: Option<Words>,
-    /// Healthy if this port of the agent accepts a connection
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    health_tcp: Option<u16>,
+    /// Mark it; may be given several times
+    #[arg(short = 'l', long = "label", value_name = "KEY[=VALUE]", value_parser = label)]
+    label: Vec<(String, String)>,
     #[command(flatten)]
-    health: HealthArgs,
+    life: LifeArgs,
+    #[command(flatten)]
+    resources: resources::ResourceArgs,
+    #[command(flatten)]
+    storage: storage::StorageArgs,
+    #[command(flatten)]
+    security: security::SecurityArgs,
+    #[command(flatten)]
+    health: health::HealthArgs,
     /// Replace an agent of the same name
     #[arg(long)]
     pub replace: bool,
@@ -58,20 +66,52 @@ pub struct RunArgs {
     args: Vec<String>,
 }
 
+/// When it runs again, and how it ends.
 #[derive(Debug, Clone, Args)]
-struct HealthArgs {
-    /// Between two probes; 30s by default
-    #[arg(long, value_name = "TIME")]
-    health_interval: Option<Span>,
-    /// A probe that takes longer has failed; 5s by default
-    #[arg(long, value_name = "TIME")]
-    health_timeout: Option<Span>,
-    /// Failures in a row that make it unhealthy; 3 by default
-    #[arg(long, value_name = "N")]
-    health_retries: Option<u32>,
-    /// Failures this soon after the start do not count
-    #[arg(long, value_name = "TIME")]
-    health_start_period: Option<Span>,
+struct LifeArgs {
+    /// always (default), unless-stopped, on-failure(:N) or never
+    #[arg(long, value_name = "POLICY", help_heading = "Life")]
+    restart: Option<Restart>,
+    /// Give it a tiny init that collects orphaned processes
+    #[arg(long, help_heading = "Life")]
+    init: bool,
+    /// The signal that asks it to end; the image's by default
+    #[arg(long, value_name = "SIGNAL", help_heading = "Life")]
+    stop_signal: Option<Signal>,
+    /// From that signal until it is killed; 10s by default
+    #[arg(long, value_name = "TIME", value_parser = grace, help_heading = "Life")]
+    stop_timeout: Option<Span>,
+    /// What is run in it before the signal; for /bin/sh, or a JSON list
+    #[arg(long, value_name = "COMMAND", value_parser = shell_words, help_heading = "Life")]
+    pre_stop: Option<Words>,
+}
+
+impl LifeArgs {
+    fn put(self, spec: &mut AgentSpec) {
+        spec.restart = self.restart;
+        spec.init = self.init;
+        spec.stop.signal = self.stop_signal;
+        spec.stop.grace = self.stop_timeout.unwrap_or(spec.stop.grace);
+        spec.stop.pre_stop = self.pre_stop.map(|command| PreStop { command });
+    }
+}
+
+/// A time, or seconds as docker has them.
+fn grace(text: &str) -> Result<Span, String> {
+    match text.parse() {
+        Ok(seconds) => Ok(Span::seconds(seconds)),
+        Err(_) => text.parse().map_err(|error| format!("{error}")),
+    }
+}
+
+/// `KEY=VALUE`, or `KEY` with nothing.
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    if key.is_empty() {
+        Err("KEY[=VALUE] is expected".into())
+    } else {
+        Ok((key.into(), value.into()))
+    }
 }
 
 /// Several words given as one argument.
@@ -109,42 +149,34 @@ impl RunArgs {
 
     /// The agent that the flags describe.
     pub fn spec(self, name: AgentName, image: Digest) -> Result<AgentSpec, Usage> {
-        let health_check = self.health_check()?;
         let mut spec = AgentSpec::new(name, image);
         spec.command = self.entrypoint;
         spec.args = Some(self.args).filter(|args| !args.is_empty());
         spec.workdir = self.workdir;
-        spec.env = self.env.into_iter().map(|(name, value)| (name, value.into())).collect();
-        spec.resources.limits.memory = self.memory;
-        spec.resources.limits.cpu = self.cpus;
-        spec.resources.limits.pids = self.pids_limit;
-        spec.restart = self.restart;
-        spec.health_check = health_check;
+        for file in &self.env_file {
+            put_env_file(&mut spec, file)?;
+        }
+        spec.env.extend(self.env.into_iter().map(|(name, value)| (name, value.into())));
+        spec.labels = self.label.into_iter().collect();
+        self.life.put(&mut spec);
+        self.resources.put(&mut spec)?;
+        spec.security.read_only_root_filesystem = self.storage.read_only;
+        spec.volumes = self.storage.volumes();
+        self.security.put(&mut spec)?;
+        spec.health_check = self.health.check()?;
         spec.check().map_err(|error| Usage(error.to_string()))?;
         Ok(spec)
     }
+}
 
-    fn health_check(&self) -> Result<Option<HealthCheck>, Usage> {
-        let HealthArgs { health_interval, health_timeout, health_retries, health_start_period } =
-            &self.health;
-        let tuned = health_interval.is_some()
-            || health_timeout.is_some()
-            || health_retries.is_some()
-            || health_start_period.is_some();
-        let mut check = match (&self.health_cmd, self.health_tcp) {
-            (Some(words), _) => HealthCheck::by_command(words.clone()),
-            (None, Some(port)) => HealthCheck::by_tcp(port),
-            (None, None) => {
-                let text = "the --health options need --health-cmd or --health-tcp";
-                return if tuned { Err(Usage(text.to_owned())) } else { Ok(None) };
-            }
-        };
-        check.interval = health_interval.unwrap_or(check.interval);
-        check.timeout = health_timeout.unwrap_or(check.timeout);
-        check.retries = health_retries.unwrap_or(check.retries);
-        check.start_period = health_start_period.unwrap_or(check.start_period);
-        Ok(Some(check))
-    }
+fn put_env_file(spec: &mut AgentSpec, file: &str) -> Result<(), Usage> {
+    let mut text = String::new();
+    let read = File::open(file).and_then(|f| f.take(ENV_FILE_MAX).read_to_string(&mut text));
+    read.map_err(|error| Usage(format!("--env-file {file}: {error}")))?;
+    let lines = env::parse_file(&text)
+        .map_err(|line| Usage(format!("--env-file {file}: line {line} is not NAME=VALUE")))?;
+    spec.env.extend(lines.into_iter().map(|(name, value)| (name.to_owned(), value.into())));
+    Ok(())
 }
 
 /// `registry/folder/sensor:1.0` gives `sensor-1a2b`.

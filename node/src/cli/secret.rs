@@ -31,8 +31,9 @@ pub enum SecretVerb {
 pub struct SetArgs {
     /// The secret
     name: DataName,
-    /// KEY=VALUE (others may see it while the command runs), KEY=- from standard input, or KEY to be
-    /// asked at the terminal
+    /// KEY=- from standard input, KEY to be asked for it, or KEY=VALUE
+    ///
+    /// Others on this machine may see a VALUE on the command line while the command runs.
     #[arg(value_name = "KEY[=VALUE]", value_parser = values::given)]
     #[arg(required_unless_present = "from_file")]
     values: Vec<Given>,

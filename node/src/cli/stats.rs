@@ -14,7 +14,8 @@ use super::{Format, output, units};
 use crate::api::{AgentStats, StatsList};
 use crate::client::Client;
 
-const HEADERS: [&str; 6] = ["NAME", "CPU", "MEMORY", "LIMIT", "PIDS", "OOM KILLS"];
+const HEADERS: [&str; 9] =
+    ["NAME", "CPU", "THROTTLED", "MEMORY", "LIMIT", "READ", "WRITTEN", "PIDS", "OOM KILLS"];
 /// Between the two readings that the first figures come from.
 const FIRST: Duration = Duration::from_millis(500);
 /// Between two tables.
@@ -50,6 +51,9 @@ struct Entry {
     /// Of one core: 100 is one core in full use.
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu_percent: Option<f64>,
+    /// Of the time, while it wanted a processor and had no share left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    throttled_percent: Option<f64>,
     #[serde(flatten)]
     stats: AgentStats,
 }
@@ -90,12 +94,14 @@ fn entries(before: &StatsList, now: StatsList, passed: Duration, only: &[AgentNa
     let earlier: &BTreeMap<AgentName, AgentStats> = &before.agents;
     let wanted = |name: &AgentName| only.is_empty() || only.contains(name);
     let entry = |(name, stats): (AgentName, AgentStats)| {
-        let used = |stats: &AgentStats| stats.cpu_usec;
-        let cpu_percent = earlier.get(&name).and_then(used).zip(stats.cpu_usec).and_then(
-            // An agent that was started anew between the readings counts from zero again.
-            |(then, now)| percent(now.checked_sub(then)?, passed),
-        );
-        Entry { name, cpu_percent, stats }
+        let then = earlier.get(&name);
+        // An agent that was started anew between the readings counts from zero again.
+        let share = |used: fn(&AgentStats) -> Option<u64>| {
+            percent(used(&stats)?.checked_sub(then.and_then(used)?)?, passed)
+        };
+        let cpu_percent = share(|stats| stats.cpu_usec);
+        let throttled_percent = share(|stats| stats.throttled_usec);
+        Entry { name, cpu_percent, throttled_percent, stats }
     };
     now.agents.into_iter().filter(|(name, _)| wanted(name)).map(entry).collect()
 }
@@ -118,8 +124,11 @@ fn rows(entries: &[Entry]) -> Vec<Vec<String>> {
         vec![
             entry.name.to_string(),
             entry.cpu_percent.map_or_else(nothing, |percent| format!("{percent:.1}%")),
+            entry.throttled_percent.map_or_else(nothing, |percent| format!("{percent:.1}%")),
             memory(stats),
             stats.memory_limit_bytes.map_or_else(nothing, units::bytes),
+            stats.read_bytes.map_or_else(nothing, units::bytes),
+            stats.written_bytes.map_or_else(nothing, units::bytes),
             of(stats.pids, stats.pids_limit),
             stats.oom_kills.map_or_else(nothing, |kills| kills.to_string()),
         ]

@@ -12,7 +12,7 @@ use super::table::{self, NOTHING};
 use super::{Format, output, units};
 use crate::client::Client;
 
-const HEADERS: [&str; 4] = ["NAME", "SIZE", "AGENTS", "PATH"];
+const HEADERS: [&str; 5] = ["NAME", "SIZE", "LIMIT", "AGENTS", "PATH"];
 
 /// What can be done with volumes.
 #[derive(Debug, Subcommand)]

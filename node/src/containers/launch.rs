@@ -43,7 +43,7 @@ impl Containers {
             cgroup: self.cgroup.join(name),
             log: self.log_policy(spec),
             stop: stop(spec, &image.config)?,
-            volumes: self.mounts(wanted, run_dir, &user, ids)?,
+            volumes: self.mounts(wanted, run_dir, &user)?,
             user,
             oom_score_adj: u16::try_from(spec.priority.oom_score_adj()).ok(),
             user_namespace: ids,
@@ -69,8 +69,8 @@ impl Containers {
     fn log_policy(&self, spec: &AgentSpec) -> LogPolicy {
         LogPolicy {
             dir: self.log_dir(&spec.name),
-            max_bytes: spec.logging.max_size.unwrap_or(self.log.max_size).0,
-            files: spec.logging.max_files.unwrap_or(self.log.files),
+            max_bytes: spec.logging.max_size.unwrap_or(self.log.borrow().max_size).0,
+            files: spec.logging.max_files.unwrap_or(self.log.borrow().files),
             rate_limit: spec.logging.rate_limit.map(|rate| rate.0),
         }
     }
@@ -80,10 +80,9 @@ impl Containers {
         wanted: &DesiredAgent,
         run_dir: &Path,
         user: &User,
-        ids: Option<UserNamespace>,
     ) -> Result<Vec<skerry_runtime::Mount>, ContainerError> {
         let (secrets, volumes) = (&self.secrets, &self.volumes);
-        mounts::mounts(wanted, &mounts::Sources { run_dir, secrets, volumes, user, ids })
+        mounts::mounts(wanted, &mounts::Sources { run_dir, secrets, volumes, user })
     }
 
     fn with_environment(
@@ -129,7 +128,8 @@ pub(super) fn user(spec: &AgentSpec, image: &Image) -> Result<User, ContainerErr
         (None, None, Some(text)) => ("the image's user", text.clone()),
         (None, None, None) => ("user", "0:0".to_owned()),
     };
-    let mut user = resolve(&text, image).map_err(|why| ContainerError::field(field, why))?;
+    let mut user = skerry_runtime::resolve_user(&image.layers, &text)
+        .map_err(|error| ContainerError::field(field, error.to_string()))?;
     user.gid = security.run_as_group.unwrap_or(user.gid);
     for gid in &security.supplemental_groups {
         if !user.additional_gids.contains(gid) {
@@ -137,15 +137,6 @@ pub(super) fn user(spec: &AgentSpec, image: &Image) -> Result<User, ContainerErr
         }
     }
     Ok(user)
-}
-
-fn resolve(text: &str, _image: &Image) -> Result<User, String> {
-    let (user, group) = text.split_once(':').unwrap_or((text, "0"));
-    let number = |text: &str| match text {
-        "root" => Ok(0),
-        digits => digits.parse().map_err(|_| format!("'{text}' is not numeric")),
-    };
-    Ok(User { uid: number(user)?, gid: number(group)?, additional_gids: Vec::new() })
 }
 
 fn stop(spec: &AgentSpec, image: &ImageConfig) -> Result<Stop, ContainerError> {
@@ -228,8 +219,8 @@ pub fn shortfalls(state: &State) -> Vec<Shortfall> {
 fn with_security(launch: Launch, spec: &AgentSpec) -> Result<Launch, ContainerError> {
     let security = &spec.security;
     let rlimit = |limit: &skerry_core::agent::Rlimit| skerry_runtime::Rlimit {
-        soft: Some(limit.soft),
-        hard: Some(limit.hard),
+        soft: Some(limit.soft).filter(|value| *value < u64::MAX),
+        hard: Some(limit.hard).filter(|value| *value < u64::MAX),
     };
     let device = |device: &skerry_core::agent::Device| skerry_runtime::Device {
         path: PathBuf::from(&device.path),

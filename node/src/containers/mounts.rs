@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use skerry_core::agent::{Volume, VolumeKind};
 use skerry_core::desired::DesiredAgent;
 use skerry_core::ids::{DataKey, DataName, VolumeName};
-use skerry_runtime::{Mount, User, UserNamespace};
+use skerry_runtime::{Mount, User};
 
 use super::{ContainerError, io};
 use crate::durable;
@@ -30,8 +30,6 @@ pub(super) struct Sources<'a> {
     pub(super) volumes: &'a Volumes,
     /// Whom the program runs as.
     pub(super) user: &'a User,
-    /// The agent's range of ids, if it has one.
-    pub(super) ids: Option<UserNamespace>,
 }
 
 /// One of an agent's volumes.
@@ -84,18 +82,13 @@ impl Sources<'_> {
     fn named(&self, name: &VolumeName, place: &Place<'_>) -> Result<Mount, ContainerError> {
         let volume = place.volume;
         let (uid, gid) = self.owner(volume);
-        let on_host = |id: u32, start: Option<u32>| id.saturating_add(start.unwrap_or_default());
-        let owner = Owner {
-            uid: on_host(uid, self.ids.map(|ids| ids.uid_start)),
-            gid: on_host(gid, self.ids.map(|ids| ids.gid_start)),
-            mode: place.mode(FOLDER_MODE),
-        };
+        // An agent with a user namespace sees it through its own ids: on disk they are the plain ones.
+        let owner = Owner { uid, gid, mode: place.mode(FOLDER_MODE) };
         let source = self.volumes.at_hand(name, owner).map_err(|error| {
             place.fail("source", format!("volume '{name}' cannot be made: {error}"))
         })?;
-        if volume.size.is_some() {
-            let why = "no file system here keeps a quota on a folder; leave it out";
-            return Err(place.fail("size", why));
+        if let Some(size) = volume.size {
+            self.volumes.limit(name, size.0).map_err(|why| place.fail("size", why))?;
         }
         Ok(Mount::Volume { source, target: place.target(), read_only: volume.read_only })
     }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::{Response, StatusCode};
-use skerry_core::admit::Profile;
 use skerry_core::ids::AgentName;
 use skerry_core::reading;
 use skerry_sync::{Link, LinkState};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::{Body, json, refuse};
 use crate::api::{
@@ -26,6 +25,8 @@ use crate::wake::Event;
 
 /// How long a question for a newer revision is held.
 const HOLD: Duration = Duration::from_secs(30);
+/// How long a status waits for agents to be looked at.
+const INSPECT: Duration = Duration::from_secs(2);
 
 /// What the API needs to know of the node.
 pub struct Node {
@@ -51,12 +52,8 @@ pub struct Node {
     pub troubles: Troubles,
     /// Its state, as far as the disk has trouble.
     pub disk: Arc<HealingStore>,
-    /// Whether local wishes are allowed.
-    pub local_wishes: bool,
     /// The way to the reconciler.
     pub door: mpsc::Sender<Event>,
-    /// What the node gives to agents.
-    pub profile: Profile,
     /// Whether somebody would start the node's process again if it ended.
     pub supervised: bool,
     /// Whether everything is to stay stopped.
@@ -112,6 +109,14 @@ impl Node {
         json(StatusCode::OK, &detail)
     }
 
+    /// Has agents looked at, so that what nobody was told of is found now.
+    async fn inspect(&self) {
+        let (asked, done) = oneshot::channel();
+        if self.door.try_send(Event::Inspect(asked)).is_ok() {
+            let _ = tokio::time::timeout(INSPECT, done).await;
+        }
+    }
+
     pub(super) async fn apply(&self, bytes: &[u8]) -> Response<Body> {
         let apply: Apply = match reading::read(bytes) {
             Ok(apply) => apply,
@@ -146,13 +151,17 @@ impl Node {
                 pids: Some(stats.pids),
                 pids_limit: limits.pids.map(u64::from),
                 oom_kills: Some(stats.oom_kills),
+                throttled_usec: Some(stats.throttled_usec),
+                read_bytes: Some(stats.read_bytes),
+                written_bytes: Some(stats.written_bytes),
             };
             Some((name.clone(), told))
         });
         json(StatusCode::OK, &StatsList { agents: running.collect() })
     }
 
-    pub(super) fn status(&self) -> Response<Body> {
+    pub(super) async fn status(&self) -> Response<Body> {
+        self.inspect().await;
         // Nobody looks at the disk while nothing is written: who asks wants to know it now.
         self.disk.look();
         let ledger = self.ledger.borrow().clone();
@@ -183,7 +192,7 @@ impl Node {
             cgroup: self.cgroup.clone(),
             store_notice: self.store_notice.clone(),
             troubles: self.troubles.list(),
-            local_wishes: self.local_wishes,
+            local_wishes: ledger.local_allowed,
             down: self.snapshots.borrow().down,
         };
         json(StatusCode::OK, &status)

@@ -112,8 +112,8 @@ impl Node {
             let names = volumes.names()?;
             let entry = |name: VolumeName| {
                 let path = volumes.path(&name).display().to_string();
-                let bytes = volumes.bytes(&name);
-                (name, VolumeEntry { path, bytes, agents: Vec::new() })
+                let (bytes, limit_bytes) = (volumes.bytes(&name), volumes.limit_of(&name));
+                (name, VolumeEntry { path, bytes, limit_bytes, agents: Vec::new() })
             };
             Ok::<_, io::Error>(names.into_iter().map(entry).collect::<BTreeMap<_, _>>())
         });

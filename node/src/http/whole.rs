@@ -18,7 +18,7 @@ const HOLD: Duration = Duration::from_secs(30);
 
 impl Node {
     pub(super) fn profile(&self) -> Response<Body> {
-        json(StatusCode::OK, &self.profile)
+        json(StatusCode::OK, &*self.ledger.borrow().profile)
     }
 
     pub(super) fn jobs(&self) -> Response<Body> {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use skerry_core::admit;
-use skerry_core::agent::SpecError;
+use skerry_core::agent::{AgentSpec, SpecError};
 use skerry_core::desired::{LocalWish, own_names};
 use skerry_core::document::{check_agents, check_configs};
 use skerry_core::ids::{AgentName, DataKey, DataName};
@@ -56,8 +56,13 @@ impl Ledger {
         check_agents(&specs)?;
         let fleet = self.document.iter().flat_map(|document| &document.get().agents);
         let fleet = fleet.filter(|spec| !next.contains_key(&spec.name));
+        // What is there already is not refused for what comes.
+        let comes = |spec: &AgentSpec| {
+            applied.created.contains(&spec.name) || applied.changed.contains(&spec.name)
+        };
         let wanted = next.values().filter(|wish| !wish.stopped).map(|wish| &wish.spec);
-        admit::check(wanted, fleet, &self.profile)?;
+        let (new, old): (Vec<_>, Vec<_>) = wanted.partition(|spec| comes(spec));
+        admit::check(new, fleet.chain(old), &self.profile)?;
         if apply.dry_run {
             return Ok(applied);
         }
@@ -107,7 +112,7 @@ impl Ledger {
             }
             // A job that is not stopped is run now, beside its schedule.
             Verb::Start if !wish.stopped && wish.spec.job.is_none() => {
-                applied.unchanged.push(name.clone())
+                applied.unchanged.push(name.clone());
             }
             Verb::Start | Verb::Restart => {
                 wish.stopped = false;

@@ -78,16 +78,19 @@ impl Reconciler {
                     self.watched.insert(name.clone(), pid);
                 }
                 watch_child(name.clone(), monitor, self.events_in.clone());
-                let run_dir = self.containers.run_dir(name);
-                if let Err(error) = self.watcher.add(name, &run_dir) {
-                    tracing::warn!(agent = %name, %error, "cannot watch the run folder");
-                }
+                self.watch(name);
                 self.look(name);
                 Ok(())
             }
             Err(error) => {
+                if matches!(error, StepError::Image(_)) {
+                    // It is not whole: said as such, until it is imported again.
+                    self.present.remove(&wanted.spec.image);
+                    return Err(error);
+                }
                 // It backs off like one that started and failed.
-                let failed = Found::failed(wanted, error.to_string());
+                let failed = Found::failed(wanted, told(&error));
+                self.judge_start(name, &failed.seen.phase);
                 self.note_end(name, &failed);
                 self.found.insert(name.clone(), failed);
                 Err(error)
@@ -97,6 +100,9 @@ impl Reconciler {
 
     /// Writes down how an agent ended. What cannot be written is told, and nothing waits for it.
     pub(super) fn note_end(&self, name: &AgentName, found: &Found) {
+        if found.seen.phase.is_live() {
+            return;
+        }
         let remembered = self.memory.of(name);
         let of_run = |wanted: &DesiredAgent| wanted.run.as_ref().map(|run| run.execution.clone());
         let with_runs = self.kept.book.lay_over(&self.ledger.borrow().desired);
@@ -145,4 +151,18 @@ impl Reconciler {
             let _ = events.send(Event::Probed { agent: subject.agent, check, result }).await;
         });
     }
+}
+
+/// An error with its causes, in one line.
+fn told(error: &StepError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
 }

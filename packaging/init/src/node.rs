@@ -107,6 +107,8 @@ impl Trial {
 pub fn command(configuration: &Configuration) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(["node", "--config", configuration.file]);
+    // It is started again whenever it ends, so `skerry down` must not end it.
+    command.env("SKERRY_SUPERVISED", "1");
     command
 }
 

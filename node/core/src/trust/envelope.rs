@@ -11,8 +11,10 @@ use serde_json::Value;
 
 use super::canonical::canonical;
 use super::error::cut;
-use super::metadata::{FileMeta, Metadata, Root, Signed};
-use super::{KeyId, PublicKey, Role, TrustError};
+use super::keys::{AnyKey, KeyError, ReadOther};
+use super::metadata::{FileMeta, Key, Metadata, Root, Signed};
+use super::strict::Strict;
+use super::{KeyId, Role, TrustError};
 use sha2::{Digest as _, Sha256, Sha512};
 
 /// A well-formed file whose signatures nobody has looked at yet.
@@ -35,9 +37,24 @@ pub(super) struct Held<T> {
 #[derive(Debug, Clone)]
 pub(super) struct Authority {
     role: Role,
-    root: u64,
-    keys: Vec<(KeyId, PublicKey)>,
+    by: Role,
+    by_version: u64,
+    keys: Vec<(KeyId, AnyKey)>,
     threshold: u64,
+}
+
+/// Why nobody can be given a role in this way.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeysFault {
+    /// A role that needs no signature would be everybody's.
+    #[error("has a threshold of 0")]
+    ZeroThreshold,
+    /// One key listed twice would count twice for a careless reader.
+    #[error("lists the key id {0} twice")]
+    DuplicateKeyId(KeyId),
+    /// A key that must not be trusted.
+    #[error("is given to a bad key: {0}")]
+    Key(KeyError),
 }
 
 impl<T: Metadata> Unchecked<T> {
@@ -49,7 +66,8 @@ impl<T: Metadata> Unchecked<T> {
         // First, since serde_json does not check the text of members that it skips.
         let raw =
             std::str::from_utf8(bytes).map_err(|e| TrustError::NotUtf8 { role, source: e })?;
-        let envelope: Signed = serde_json::from_str(raw).map_err(malformed)?;
+        let Strict(whole) = serde_json::from_str(raw).map_err(malformed)?;
+        let envelope: Signed = serde_json::from_value(whole).map_err(malformed)?;
         check_kind(role, &envelope.signed)?;
         let signed: T = serde::Deserialize::deserialize(&envelope.signed).map_err(malformed)?;
         check_header(&signed)?;
@@ -77,7 +95,7 @@ impl<T: Metadata> Unchecked<T> {
         for (id, key) in &authority.keys {
             let signature = self.signatures.get(id).and_then(|text| hex::decode(text).ok());
             let valid = signature.is_some_and(|sig| key.verify(&self.canonical, &sig));
-            if valid && distinct.insert(key.to_bytes()) {
+            if valid && distinct.insert(key.value()) {
                 signed_by.push(id.clone());
             }
         }
@@ -86,7 +104,8 @@ impl<T: Metadata> Unchecked<T> {
                 role: authority.role,
                 valid: distinct.len(),
                 threshold: authority.threshold,
-                root: authority.root,
+                by: authority.by,
+                by_version: authority.by_version,
             });
         }
         Ok(signed_by)
@@ -149,25 +168,48 @@ fn check_header<T: Metadata>(signed: &T) -> Result<(), TrustError> {
 }
 
 impl Authority {
-    /// Who may sign for `role` by this root. Key ids without a key, and keys of a kind that is not
-    /// spoken here, are passed over; a weak or broken ed25519 key is a reason to refuse the root.
-    pub(super) fn of(root: &Root, role: Role) -> Result<Self, TrustError> {
+    /// Who may sign for `role` by this root.
+    pub(super) fn of(
+        root: &Root,
+        role: Role,
+        other: Option<ReadOther>,
+    ) -> Result<Self, TrustError> {
         let listed = root.roles.of(role);
-        if listed.threshold == 0 {
-            return Err(TrustError::ZeroThreshold { role });
+        let by = (Role::Root, root.version);
+        Self::new(role, by, &root.keys, &listed.keyids, listed.threshold, other).map_err(|fault| {
+            match fault {
+                KeysFault::ZeroThreshold => TrustError::ZeroThreshold { role },
+                KeysFault::DuplicateKeyId(key) => TrustError::DuplicateKeyId { role, key },
+                KeysFault::Key(source) => TrustError::Key { source },
+            }
+        })
+    }
+
+    /// Who may sign for `role` by the file `by`. Key ids without a key, and keys of a kind that is not
+    /// spoken here, are passed over; a weak or broken ed25519 key is a reason to refuse the file.
+    pub(super) fn new(
+        role: Role,
+        (by, by_version): (Role, u64),
+        all: &BTreeMap<KeyId, Key>,
+        keyids: &[KeyId],
+        threshold: u64,
+        other: Option<ReadOther>,
+    ) -> Result<Self, KeysFault> {
+        if threshold == 0 {
+            return Err(KeysFault::ZeroThreshold);
         }
         let mut seen = BTreeSet::new();
         let mut keys = Vec::new();
-        for id in &listed.keyids {
+        for id in keyids {
             if !seen.insert(id) {
-                return Err(TrustError::DuplicateKeyId { role, key: id.clone() });
+                return Err(KeysFault::DuplicateKeyId(id.clone()));
             }
-            let Some(key) = root.keys.get(id) else { continue };
-            if let Some(key) = key.ed25519().map_err(|source| TrustError::Key { source })? {
+            let Some(key) = all.get(id) else { continue };
+            if let Some(key) = AnyKey::read(key, other).map_err(KeysFault::Key)? {
                 keys.push((id.clone(), key));
             }
         }
-        Ok(Self { role, root: root.version, keys, threshold: listed.threshold })
+        Ok(Self { role, by, by_version, keys, threshold })
     }
 
     /// Whether some key of `self` holds the role no longer in `newer`.
@@ -182,18 +224,18 @@ impl Authority {
             && self.keys.iter().map(|(id, _)| id).eq(other.keys.iter().map(|(id, _)| id))
     }
 
-    fn values(&self) -> BTreeSet<[u8; 32]> {
-        self.keys.iter().map(|(_, key)| key.to_bytes()).collect()
+    fn values(&self) -> BTreeSet<(bool, Vec<u8>)> {
+        self.keys.iter().map(|(_, key)| key.value()).collect()
     }
 }
 
 /// All four roles of a root must be fit for use, and so must every key it lists.
-pub(super) fn check_root(root: &Root) -> Result<(), TrustError> {
+pub(super) fn check_root(root: &Root, other: Option<ReadOther>) -> Result<(), TrustError> {
     for key in root.keys.values() {
-        key.ed25519().map_err(|source| TrustError::Key { source })?;
+        AnyKey::read(key, other).map_err(|source| TrustError::Key { source })?;
     }
     for role in [Role::Root, Role::Timestamp, Role::Snapshot, Role::Targets] {
-        Authority::of(root, role)?;
+        Authority::of(root, role, other)?;
     }
     Ok(())
 }

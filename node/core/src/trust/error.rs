@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::canonical::NotCanonical;
+use super::envelope::KeysFault;
 use super::{KeyError, KeyId, Role};
 
 /// Why a file was refused.
@@ -99,7 +100,7 @@ pub enum TrustError {
     },
     /// Too few distinct keys signed.
     #[error(
-        "{role}: {valid} of {threshold} required signatures are valid (keys of root version {root})"
+        "{role}: {valid} of {threshold} required signatures are valid (keys of {by} version {by_version})"
     )]
     Threshold {
         /// Whose file.
@@ -108,8 +109,10 @@ pub enum TrustError {
         valid: usize,
         /// Distinct keys needed.
         threshold: u64,
-        /// The version of the root that says so.
-        root: u64,
+        /// The role whose file says so.
+        by: Role,
+        /// The version of that file.
+        by_version: u64,
     },
     /// An older version than the trusted one.
     #[error("{role} version {version} is older than the trusted {trusted}")]
@@ -219,16 +222,69 @@ pub enum TrustError {
         /// The version of the targets.
         version: u64,
     },
-    /// The document could only be reached by a delegation.
-    #[error(
-        "targets version {version} does not list '{path}' itself, and delegations are not supported yet"
-    )]
-    DelegationUnsupported {
+    /// The document might be listed by a role whose file did not come along.
+    #[error("'{path}' might be listed by the role '{role}', whose file did not come along")]
+    DelegateMissing {
         /// The document's path.
         path: String,
-        /// The version of the targets.
-        version: u64,
+        /// The role that comes next in the search.
+        role: String,
     },
+    /// More roles would have to be asked than are.
+    #[error("'{path}' was not found in the {limit} delegated roles that one search asks")]
+    TooManyDelegations {
+        /// The document's path.
+        path: String,
+        /// The most roles that are asked.
+        limit: usize,
+    },
+    /// A delegation that cannot be followed.
+    #[error("the delegation to '{name}' {fault}")]
+    Delegation {
+        /// The delegated role.
+        name: String,
+        /// Why.
+        fault: DelegationFault,
+    },
+    /// The file of a delegated role was refused.
+    #[error("the delegated role '{name}': {source}")]
+    Delegated {
+        /// The delegated role.
+        name: String,
+        /// By which rule.
+        source: Box<TrustError>,
+    },
+    /// A file that must be there is not.
+    #[error("there is no {file}")]
+    Missing {
+        /// The file asked for.
+        file: String,
+    },
+    /// Freshness could not be proven, and the policy asks for a proof.
+    #[error(
+        "the clock is not to be believed, and by policy nothing is taken whose freshness is unproven"
+    )]
+    Unproven,
+}
+
+/// What is wrong with a delegation (section 4.5).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DelegationFault {
+    /// Empty, or one of the four top-level roles, whose files it would take the place of.
+    #[error("has a name that it must not have")]
+    Name,
+    /// Two delegations to one role in one file.
+    #[error("is there twice")]
+    Twice,
+    /// Exactly one of the two says what it is for.
+    #[error("needs either paths or path_hash_prefixes")]
+    Paths,
+    /// A delegation to bins stands alone, with 1 to 32 bits.
+    #[error("is to bins, and needs 1 to 32 bits and no other delegation beside it")]
+    Bins,
+    /// Keys or threshold.
+    #[error("{0}")]
+    Keys(KeysFault),
 }
 
 impl TrustError {
@@ -254,7 +310,11 @@ impl TrustError {
             | Self::NoKnownHash { .. } => "mismatch",
             Self::Expired { .. } => "expired",
             Self::OutOfOrder { .. } => "order",
-            Self::NotListed { .. } | Self::DelegationUnsupported { .. } => "listing",
+            Self::NotListed { .. } | Self::DelegateMissing { .. } => "listing",
+            Self::TooManyDelegations { .. } | Self::Delegation { .. } => "delegation",
+            Self::Delegated { source, .. } => source.rule(),
+            Self::Missing { .. } => "missing",
+            Self::Unproven => "freshness",
         }
     }
 }

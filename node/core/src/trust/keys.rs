@@ -135,6 +135,50 @@ impl PublicKey {
 
 const ED25519: &str = "ed25519";
 
+/// A key of a kind that Skerry does not speak, with its own check. Only a test client brings any.
+#[derive(Debug, Clone)]
+pub struct OtherKey {
+    /// The key in its one normal form: equal values are one key.
+    pub value: Vec<u8>,
+    /// Whether the signature is that key's: the value, the message, the signature.
+    pub verify: fn(&[u8], &[u8], &[u8]) -> bool,
+}
+
+/// Reads a key of another kind; nothing when the kind is unknown to it, too.
+pub type ReadOther = fn(&Key) -> Option<OtherKey>;
+
+/// A key that some signature can be checked with.
+#[derive(Debug, Clone)]
+pub(super) enum AnyKey {
+    Ed25519(PublicKey),
+    Other(OtherKey),
+}
+
+impl AnyKey {
+    /// The key, or nothing when it is of a kind not spoken here.
+    pub(super) fn read(key: &Key, other: Option<ReadOther>) -> Result<Option<Self>, KeyError> {
+        if let Some(key) = key.ed25519()? {
+            return Ok(Some(Self::Ed25519(key)));
+        }
+        Ok(other.and_then(|read| read(key)).map(Self::Other))
+    }
+
+    pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            Self::Ed25519(key) => key.verify(message, signature),
+            Self::Other(key) => (key.verify)(&key.value, message, signature),
+        }
+    }
+
+    /// What makes it one key and not another, whatever it is called.
+    pub(super) fn value(&self) -> (bool, Vec<u8>) {
+        match self {
+            Self::Ed25519(key) => (true, key.to_bytes().to_vec()),
+            Self::Other(key) => (false, key.value.clone()),
+        }
+    }
+}
+
 impl Key {
     /// The key as one that can be checked, or nothing when it is of a kind not spoken here.
     pub(super) fn ed25519(&self) -> Result<Option<PublicKey>, KeyError> {

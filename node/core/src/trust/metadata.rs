@@ -142,6 +142,7 @@ pub struct Root {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileMeta {
     /// Its version.
+    #[serde(deserialize_with = "one_or_more")]
     pub version: u64,
     /// Its bytes, when listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,6 +150,11 @@ pub struct FileMeta {
     /// Its hashes by algorithm, when listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hashes: Option<BTreeMap<String, String>>,
+}
+
+/// Versions begin with 1; a list that says otherwise is none.
+fn one_or_more<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    std::num::NonZeroU64::deserialize(from).map(std::num::NonZeroU64::get)
 }
 
 /// Which snapshot is the newest.
@@ -217,7 +223,7 @@ pub struct Targets {
     pub expires: Time,
     /// The documents, by path.
     pub targets: BTreeMap<String, TargetMeta>,
-    /// Who else may name documents. Read, and not followed yet.
+    /// Who else may name documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegations: Option<Delegations>,
 }
@@ -230,9 +236,22 @@ pub struct Delegations {
     /// The delegations, in the order of a search.
     #[serde(default)]
     pub roles: Vec<DelegatedRole>,
-    /// A delegation to many bins by hash; read as it stands.
+    /// A delegation to many bins by hash (TAP 15), in place of the roles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub succinct_roles: Option<Value>,
+    pub succinct_roles: Option<SuccinctRoles>,
+}
+
+/// A delegation of every path to one of 2ⁿ bins, by the first n bits of its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuccinctRoles {
+    /// The names of the keys of all bins.
+    pub keyids: Vec<KeyId>,
+    /// How many distinct keys must sign.
+    pub threshold: u64,
+    /// How many bits, 1 to 32.
+    pub bit_length: u32,
+    /// What the bins' names begin with.
+    pub name_prefix: String,
 }
 
 /// One delegation.

@@ -8,16 +8,18 @@
 //! The order is root (each of the newer ones), timestamp, snapshot, targets, document; a step out of
 //! order is refused. Expired files that were trusted before still guard against older versions.
 
+use super::delegation;
 use super::envelope::{
-    Authority, Held, Unchecked, check_hashes, check_length, check_listed, check_root, check_size,
-    claimed_root_version,
+    Authority, Held, Unchecked, check_listed, check_root, check_size, claimed_root_version,
 };
 use super::error::cut;
+use super::floor::Standing;
+use super::keys::ReadOther;
 use super::metadata::{
     FileMeta, Metadata, Root, SNAPSHOT_FILE, Snapshot, TARGETS_FILE, Targets, Timestamp,
 };
-use super::{Clock, Limits, Proof, Role, TrustError, TrustStore, Verified};
-use crate::ids::Digest;
+use super::search::Search;
+use super::{Clock, Limits, Role, TrustError, TrustStore, Verified};
 
 /// What a step changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +34,20 @@ pub enum Step {
 /// The files that are trusted now.
 #[derive(Debug, Clone)]
 pub struct TrustedSet {
-    limits: Limits,
+    rules: Rules,
     root: Held<Root>,
     timestamp: Option<Held<Timestamp>>,
     snapshot: Option<Held<Snapshot>>,
     targets: Option<Held<Targets>>,
     dropped: Vec<TrustError>,
+    keys_were_taken: bool,
+}
+
+/// What does not change while a set lives.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    limits: Limits,
+    other: Option<ReadOther>,
 }
 
 impl TrustedSet {
@@ -47,15 +57,30 @@ impl TrustedSet {
     /// # Errors
     /// When the persisted root is not signed by its own keys: without it nothing can be trusted.
     pub fn new(store: &TrustStore, limits: Limits) -> Result<Self, TrustError> {
+        Self::with_other_keys(store, limits, None)
+    }
+
+    /// The same with keys of other kinds than ed25519. For a client that is put to the test with them;
+    /// the product never does this.
+    ///
+    /// # Errors
+    /// As [`TrustedSet::new`].
+    pub fn with_other_keys(
+        store: &TrustStore,
+        limits: Limits,
+        other: Option<ReadOther>,
+    ) -> Result<Self, TrustError> {
+        let rules = Rules { limits, other };
         let root = Unchecked::<Root>::read(store.root.as_bytes(), limits.root)?;
-        check_root(root.claims())?;
-        let own = Authority::of(root.claims(), Role::Root)?;
+        check_root(root.claims(), other)?;
+        let own = Authority::of(root.claims(), Role::Root, other)?;
         let root = root.verify(&own)?;
         let mut dropped = Vec::new();
-        let timestamp = cached(store.timestamp.as_deref(), &root.signed, &limits, &mut dropped);
-        let snapshot = cached(store.snapshot.as_deref(), &root.signed, &limits, &mut dropped);
-        let targets = cached(store.targets.as_deref(), &root.signed, &limits, &mut dropped);
-        Ok(Self { limits, root, timestamp, snapshot, targets, dropped })
+        let timestamp = cached(store.timestamp.as_deref(), &root.signed, rules, &mut dropped);
+        let snapshot = cached(store.snapshot.as_deref(), &root.signed, rules, &mut dropped);
+        let targets = cached(store.targets.as_deref(), &root.signed, rules, &mut dropped);
+        let keys_were_taken = false;
+        Ok(Self { rules, root, timestamp, snapshot, targets, dropped, keys_were_taken })
     }
 
     /// The files to persist.
@@ -75,7 +100,21 @@ impl TrustedSet {
 
     /// The limits in force.
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        &self.rules.limits
+    }
+
+    pub(super) fn other(&self) -> Option<ReadOther> {
+        self.rules.other
+    }
+
+    /// Whether a root of this update took a key of timestamp or snapshot away (section 5.3.11): what
+    /// was persisted of the two files must go, too, and so must a time floor that such a key raised.
+    pub fn keys_were_taken(&self) -> bool {
+        self.keys_were_taken
+    }
+
+    pub(super) fn root_text(&self) -> &str {
+        &self.root.raw
     }
 
     /// The trusted root, expired or not.
@@ -125,11 +164,12 @@ impl TrustedSet {
     /// Too large, malformed, a weak key, too few signatures by the old or the new keys, an older
     /// version, or a gap.
     pub fn update_root(&mut self, bytes: &[u8]) -> Result<Step, TrustError> {
-        let newer = Unchecked::<Root>::read(bytes, self.limits.root)?;
-        newer.check(&Authority::of(&self.root.signed, Role::Root)?)?;
-        check_root(newer.claims())?;
+        let newer = Unchecked::<Root>::read(bytes, self.rules.limits.root)?;
+        let other = self.rules.other;
+        newer.check(&Authority::of(&self.root.signed, Role::Root, other)?)?;
+        check_root(newer.claims(), other)?;
         let newer = {
-            let own = Authority::of(newer.claims(), Role::Root)?;
+            let own = Authority::of(newer.claims(), Role::Root, other)?;
             newer.verify(&own)?
         };
         let (version, trusted) = (newer.signed.version, self.root.signed.version);
@@ -157,7 +197,7 @@ impl TrustedSet {
     ) -> Result<Step, TrustError> {
         let mut step = Step::Unchanged;
         for root in roots {
-            if claimed_root_version(root, self.limits.root)? > self.root.signed.version {
+            if claimed_root_version(root, self.rules.limits.root)? > self.root.signed.version {
                 step = self.update_root(root)?;
             }
         }
@@ -167,26 +207,44 @@ impl TrustedSet {
     fn replace_root(&mut self, newer: Held<Root>) -> Result<(), TrustError> {
         let old = std::mem::replace(&mut self.root, newer);
         let (old, new) = (&old.signed, &self.root.signed);
+        let rules = self.rules;
+        let keys = |root, role| Authority::of(root, role, rules.other);
         for role in [Role::Timestamp, Role::Snapshot] {
-            if Authority::of(old, role)?.lost_keys(&Authority::of(new, role)?) {
+            if keys(old, role)?.lost_keys(&keys(new, role)?) {
                 self.timestamp = None;
                 self.snapshot = None;
+                self.keys_were_taken = true;
             }
         }
         let changed = |role| -> Result<bool, TrustError> {
-            Ok(!Authority::of(old, role)?.demands_the_same(&Authority::of(new, role)?))
+            Ok(!keys(old, role)?.demands_the_same(&keys(new, role)?))
         };
-        let (limits, dropped) = (self.limits, &mut self.dropped);
+        let dropped = &mut self.dropped;
         if changed(Role::Timestamp)? {
-            self.timestamp = recheck(self.timestamp.take(), new, &limits, dropped);
+            self.timestamp = recheck(self.timestamp.take(), new, rules, dropped);
         }
         if changed(Role::Snapshot)? {
-            self.snapshot = recheck(self.snapshot.take(), new, &limits, dropped);
+            self.snapshot = recheck(self.snapshot.take(), new, rules, dropped);
         }
         if changed(Role::Targets)? {
-            self.targets = recheck(self.targets.take(), new, &limits, dropped);
+            self.targets = recheck(self.targets.take(), new, rules, dropped);
         }
         Ok(())
+    }
+
+    /// A timestamp that was persisted: it counts if the root as it is now still vouches for it.
+    pub(super) fn restore_timestamp(&mut self, bytes: &[u8]) {
+        self.timestamp = self.verified(bytes).map_err(|why| self.dropped.push(why)).ok();
+    }
+
+    /// The same for a snapshot.
+    pub(super) fn restore_snapshot(&mut self, bytes: &[u8]) {
+        self.snapshot = self.verified(bytes).map_err(|why| self.dropped.push(why)).ok();
+    }
+
+    /// The same for targets.
+    pub(super) fn restore_targets(&mut self, bytes: &[u8]) {
+        self.targets = self.verified(bytes).map_err(|why| self.dropped.push(why)).ok();
     }
 
     /// Section 5.4: a timestamp. The trusted one stays when the version is the same.
@@ -223,7 +281,7 @@ impl TrustedSet {
     pub fn update_snapshot(&mut self, bytes: &[u8], clock: Clock) -> Result<Step, TrustError> {
         let timestamp = self.current_timestamp(clock)?;
         let listed = &timestamp.signed.meta.snapshot;
-        check_size(Role::Snapshot, self.limits.snapshot, bytes)?;
+        check_size(Role::Snapshot, self.rules.limits.snapshot, bytes)?;
         check_listed(SNAPSHOT_FILE, Role::Timestamp, listed, bytes)?;
         let newer = self.verified::<Snapshot>(bytes)?;
         same_version(&newer, Role::Timestamp, listed)?;
@@ -249,18 +307,19 @@ impl TrustedSet {
     pub fn update_targets(&mut self, bytes: &[u8], clock: Clock) -> Result<Step, TrustError> {
         let snapshot = self.current_snapshot(clock)?;
         let listed = targets_in(&snapshot.signed)?;
-        check_size(Role::Targets, self.limits.targets, bytes)?;
+        check_size(Role::Targets, self.rules.limits.targets, bytes)?;
         check_listed(TARGETS_FILE, Role::Snapshot, listed, bytes)?;
         let newer = self.verified::<Targets>(bytes)?;
         same_version(&newer, Role::Snapshot, listed)?;
+        delegation::check(&newer.signed, self.rules.other)?;
         fresh(&newer, clock)?;
         let step = replaces(&newer, self.targets.as_ref());
         self.targets = Some(newer);
         Ok(step)
     }
 
-    /// Section 5.7: a document, by its path and bytes. All files that vouch for it must be there,
-    /// belong together, and be fresh.
+    /// Section 5.7: a document, by its path and bytes, that the top-level targets list; [`Search`] finds
+    /// the others. All files that vouch for it must be there, belong together, and be fresh.
     ///
     /// # Errors
     /// A file is missing, is not the one its parent lists, or has expired; the document is not listed;
@@ -271,44 +330,17 @@ impl TrustedSet {
         bytes: &[u8],
         clock: Clock,
     ) -> Result<Verified<Vec<u8>>, TrustError> {
-        let timestamp = self.current_timestamp(clock)?;
-        let snapshot = self.current_snapshot(clock)?;
-        let targets = self.current_targets(clock)?;
-        let listed = self.find(targets, path)?;
-        check_length(path, Role::Targets, listed.length, bytes)?;
-        check_hashes(path, Role::Targets, &listed.hashes, bytes)?;
-        let proof = Proof {
-            path: path.to_owned(),
-            digest: Digest::of(bytes),
-            root_version: self.root.signed.version,
-            timestamp_version: timestamp.signed.version,
-            snapshot_version: snapshot.signed.version,
-            targets_version: targets.signed.version,
-            targets_expires: targets.signed.expires,
-            signed_by: targets.signed_by.clone(),
-            freshness: clock.freshness(),
-        };
-        Ok(Verified::new(bytes.to_vec(), proof))
+        Search::new(self, path, clock)?.finish(self)?.verify(bytes)
     }
 
-    fn find<'a>(
-        &self,
-        targets: &'a Held<Targets>,
-        path: &str,
-    ) -> Result<&'a super::metadata::TargetMeta, TrustError> {
-        if let Some(listed) = targets.signed.targets.get(path) {
-            return Ok(listed);
-        }
-        let (path, version) = (cut(path), targets.signed.version);
-        match targets.signed.delegations {
-            Some(_) => Err(TrustError::DelegationUnsupported { path, version }),
-            None => Err(TrustError::NotListed { path, version }),
-        }
+    /// Whether the root may still be believed.
+    pub(super) fn check_root_is_fresh(&self, clock: Clock) -> Result<(), TrustError> {
+        fresh(&self.root, clock)
     }
 
     fn verified<T: Metadata>(&self, bytes: &[u8]) -> Result<Held<T>, TrustError> {
-        let authority = Authority::of(&self.root.signed, T::ROLE)?;
-        Unchecked::<T>::read(bytes, self.limits.bytes(T::ROLE))?.verify(&authority)
+        let authority = Authority::of(&self.root.signed, T::ROLE, self.rules.other)?;
+        Unchecked::<T>::read(bytes, self.rules.limits.bytes(T::ROLE))?.verify(&authority)
     }
 
     fn current_timestamp(&self, clock: Clock) -> Result<&Held<Timestamp>, TrustError> {
@@ -319,7 +351,7 @@ impl TrustedSet {
         Ok(held)
     }
 
-    fn current_snapshot(&self, clock: Clock) -> Result<&Held<Snapshot>, TrustError> {
+    pub(super) fn current_snapshot(&self, clock: Clock) -> Result<&Held<Snapshot>, TrustError> {
         let listed = &self.current_timestamp(clock)?.signed.meta.snapshot;
         let missing = Role::Snapshot;
         let held = self.snapshot.as_ref().ok_or(TrustError::OutOfOrder { missing })?;
@@ -328,7 +360,7 @@ impl TrustedSet {
         Ok(held)
     }
 
-    fn current_targets(&self, clock: Clock) -> Result<&Held<Targets>, TrustError> {
+    pub(super) fn current_targets(&self, clock: Clock) -> Result<&Held<Targets>, TrustError> {
         let listed = targets_in(&self.current_snapshot(clock)?.signed)?;
         let missing = Role::Targets;
         let held = self.targets.as_ref().ok_or(TrustError::OutOfOrder { missing })?;
@@ -342,12 +374,12 @@ impl TrustedSet {
 fn cached<T: Metadata>(
     raw: Option<&str>,
     root: &Root,
-    limits: &Limits,
+    rules: Rules,
     dropped: &mut Vec<TrustError>,
 ) -> Option<Held<T>> {
     let read = |raw: &str| {
-        let authority = Authority::of(root, T::ROLE)?;
-        Unchecked::<T>::read(raw.as_bytes(), limits.bytes(T::ROLE))?.verify(&authority)
+        let authority = Authority::of(root, T::ROLE, rules.other)?;
+        Unchecked::<T>::read(raw.as_bytes(), rules.limits.bytes(T::ROLE))?.verify(&authority)
     };
     read(raw?).map_err(|why| dropped.push(why)).ok()
 }
@@ -355,15 +387,18 @@ fn cached<T: Metadata>(
 fn recheck<T: Metadata>(
     held: Option<Held<T>>,
     root: &Root,
-    limits: &Limits,
+    rules: Rules,
     dropped: &mut Vec<TrustError>,
 ) -> Option<Held<T>> {
-    cached(Some(&held?.raw), root, limits, dropped)
+    cached(Some(&held?.raw), root, rules, dropped)
 }
 
-fn fresh<T: Metadata>(held: &Held<T>, clock: Clock) -> Result<(), TrustError> {
+pub(super) fn fresh<T: Metadata>(held: &Held<T>, clock: Clock) -> Result<(), TrustError> {
     let (expires, at) = (held.signed.expires(), clock.effective());
-    if expires > at { Ok(()) } else { Err(TrustError::Expired { role: T::ROLE, expires, at }) }
+    match clock.standing(expires) {
+        Standing::Expired => Err(TrustError::Expired { role: T::ROLE, expires, at }),
+        Standing::Fresh | Standing::Unproven => Ok(()),
+    }
 }
 
 fn no_older(role: Role, file: &str, version: u64, trusted: u64) -> Result<(), TrustError> {
@@ -373,7 +408,7 @@ fn no_older(role: Role, file: &str, version: u64, trusted: u64) -> Result<(), Tr
     Err(TrustError::ListedRollback { role, file: cut(file), version, trusted })
 }
 
-fn same_version<T: Metadata>(
+pub(super) fn same_version<T: Metadata>(
     file: &Held<T>,
     parent: Role,
     listed: &FileMeta,

@@ -135,6 +135,11 @@ impl Kernel {
         }
     }
 
+    /// Whether every controller is in the one hierarchy of version 2.
+    pub fn is_unified(&self) -> bool {
+        self.version() == Version::V2
+    }
+
     /// How control groups are set up.
     pub fn version(&self) -> Version {
         self.version

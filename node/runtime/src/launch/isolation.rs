@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Launch, Seccomp, User, Wrong, check_path, wrong};
+use super::{Launch, Mount, Seccomp, User, Wrong, check_path, wrong};
 
 /// A device of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,16 +117,24 @@ fn check_namespaces(launch: &Launch) -> Result<(), Wrong> {
 fn check_ids(launch: &Launch, ids: UserNamespace) -> Result<(), Wrong> {
     const FIELD: &str = "user_namespace";
     let ends = [ids.uid_start, ids.gid_start].map(|start| start.checked_add(ids.count));
-    if ids.count == 0 || ends.contains(&None) {
-        return wrong(FIELD, "has no ids, or more than there are");
+    // Pseudo-terminals belong to group 5.
+    if ids.count < 6 || ends.contains(&None) {
+        return wrong(FIELD, "has fewer than 6 ids, or more than there are");
     }
     if ids.uid_start == 0 || ids.gid_start == 0 {
         return wrong(FIELD, "begins at the host's root; name a range of ids that nobody has");
     }
     let User { uid, gid, additional_gids } = &launch.user;
-    let used = additional_gids.iter().chain([uid, gid]);
+    let owners = launch.volumes.iter().flat_map(|volume| match volume {
+        Mount::Tmpfs { uid, gid, .. } | Mount::Files { uid, gid, .. } => vec![uid, gid],
+        Mount::Bind { .. } | Mount::Volume { .. } => Vec::new(),
+    });
+    let used = additional_gids.iter().chain([uid, gid]).chain(owners);
     if let Some(id) = used.into_iter().find(|id| **id >= ids.count) {
-        return wrong(FIELD, format!("has no id {id}, which the user needs; its count is too low"));
+        return wrong(
+            FIELD,
+            format!("has no id {id}, which the user or a volume needs; its count is too low"),
+        );
     }
     if launch.privileged {
         return wrong(FIELD, "excludes privileged; leave one of them out");

@@ -133,8 +133,21 @@ impl Seccomp {
         }
         for rule in &profile.syscalls {
             let called = rule.names.first().map_or("", String::as_str);
-            if rule.args.iter().any(|argument| argument.index > 5) || rule.args.len() > 6 {
+            if rule.args.iter().any(|argument| argument.index > 5) {
                 return wrong(FIELD, format!("judges an argument of {called} that there is not"));
+            }
+            // Others take these for alternatives.
+            let mut indices: Vec<u32> = rule.args.iter().map(|argument| argument.index).collect();
+            indices.sort_unstable();
+            if indices.windows(2).any(|pair| pair.first() == pair.get(1)) {
+                return wrong(
+                    FIELD,
+                    format!("judges an argument of {called} twice in a rule; make it two rules"),
+                );
+            }
+            let never = |a: &Argument| a.op == Compare::MaskedEqual && a.value_two & !a.value != 0;
+            if rule.args.iter().any(never) {
+                return wrong(FIELD, format!("wants bits of {called} that its mask leaves out"));
             }
         }
         Ok(())

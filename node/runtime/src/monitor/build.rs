@@ -5,13 +5,13 @@
 //! container's first process. A hang or crash in here is the monitor's to end. It never starts the
 //! program: that is [`let_go`], which the monitor calls once limits and records are in place.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
@@ -23,16 +23,20 @@ use libcontainer::workload::{
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::cgroup::{CgroupError, Group};
 use crate::devices::Node;
 use crate::launch::Launch;
 use crate::launch::Network;
 use crate::monitor::service;
+use crate::pod::PodError;
 use crate::privileges::{PrivilegeError, Privileges};
 use crate::program::{self, ProgramError};
 use crate::rootfs::{self, RootfsError};
-use crate::{failure, process, record, spec, sys};
+use crate::userns::Ids;
+use crate::volumes::{self, VolumeError};
+use crate::{failure, pod, process, reaper, record, spec, sys};
 
 /// Longer messages are cut; a pipe takes this much at once.
 pub const MESSAGE_MAX: usize = 4096;
@@ -71,6 +75,8 @@ pub struct Job<'a> {
     pub stdout: OwnedFd,
     /// Where its errors go.
     pub stderr: OwnedFd,
+    /// Where a first process of ours tells how the program ended.
+    pub status: Option<OwnedFd>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +85,10 @@ enum BuildError {
     Cgroup(#[from] CgroupError),
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
+    #[error(transparent)]
+    Pod(#[from] PodError),
+    #[error(transparent)]
+    Volumes(#[from] VolumeError),
     #[error(transparent)]
     Privileges(#[from] PrivilegeError),
     #[error("cannot {operation}")]
@@ -99,6 +109,8 @@ impl BuildError {
     fn operation(&self) -> &'static str {
         match self {
             Self::Cgroup(_) => "join the control group",
+            Self::Pod(_) => "join the namespaces of a pod",
+            Self::Volumes(_) => "mount the volumes",
             Self::Rootfs(_) => "mount the root file system",
             Self::Privileges(_) => "prepare what the agent may do",
             Self::System { operation, .. } => operation,
@@ -147,13 +159,21 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     }
     // libcontainer leaves the groups of the caller to an agent that names none.
     nix::unistd::setgroups(&[]).map_err(system("leave the groups of root"))?;
+    // Before the mounts are others, of which it would be none.
+    let reaper = match &job.status {
+        Some(status) => {
+            let binary = reaper::own_binary().map_err(system("hold on to the first process"))?;
+            Some((binary, status.as_raw_fd()))
+        }
+        None => None,
+    };
     sys::unshare_mounts().map_err(system("take a mount namespace"))?;
-    let root = rootfs::assemble(job.run_dir, job.launch)?;
-    rootfs::hide_cgroups(job.run_dir)?;
+    check_joined(job.launch)?;
+    let (root, volumes) = mount_all(job.run_dir, job.launch)?;
     let privileges = Privileges::of(job.launch)?;
     let whole = job.launch.with_env_file().map_err(system("read the agent's env_file"))?;
     let config = job.run_dir.join("config.json");
-    let spec = spec::spec(job.launch, &root, job.devices).to_string();
+    let spec = spec::spec(job.launch, &root, job.devices, volumes).to_string();
     std::fs::write(&config, spec).map_err(system("write the container's config.json"))?;
 
     let oci = job.run_dir.join(record::OCI);
@@ -164,6 +184,7 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
             args: job.launch.args.clone(),
             env: spec::environment(&whole),
             report_to: program,
+            reaper: reaper.as_ref().map(|(binary, status)| (binary.as_raw_fd(), *status)),
         })
         .with_root_path(oci)?
         .with_stdout(job.stdout)
@@ -176,6 +197,36 @@ fn build(job: Job<'_>, group: &Group, must_join: bool, program: RawFd) -> Result
     let init = container.pid().ok_or(BuildError::NoProcess)?.as_raw();
     set_up_namespaces(init, job.launch)?;
     Ok(init)
+}
+
+/// Mounts what the container will consist of; returns its root, and entries for the spec.
+fn mount_all(run_dir: &Path, launch: &Launch) -> Result<(PathBuf, Vec<Value>), BuildError> {
+    let ids = launch.user_namespace.map(Ids::new).transpose();
+    let ids = ids.map_err(system("make a user namespace"))?;
+    let ids = ids.as_ref();
+    let picked = volumes::pick(launch, ids)?;
+    rootfs::detach()?;
+    rootfs::hide_cgroups(run_dir)?;
+    let base = match ids {
+        Some(_) => rootfs::make_reachable()?,
+        None => run_dir.to_owned(),
+    };
+    let root = rootfs::assemble(run_dir, &base, launch, ids)?;
+    volumes::check_targets(&root, launch)?;
+    let volumes = volumes::stage(run_dir, &base, launch, picked, ids)?;
+    Ok((root, volumes))
+}
+
+/// What is joined must be there: libcontainer would not say what is missing.
+fn check_joined(launch: &Launch) -> Result<(), BuildError> {
+    let network = match &launch.network {
+        Network::Join(path) => Some(path.as_path()),
+        Network::None | Network::Host => None,
+    };
+    for path in [network, launch.ipc.path(), launch.uts.path()].into_iter().flatten() {
+        pod::check_namespace(path)?;
+    }
+    Ok(())
 }
 
 /// An agent runs the better for this, and no worse than before without it. On version 2 this process
@@ -205,7 +256,12 @@ fn set_up_namespaces(init: i32, launch: &Launch) -> Result<(), BuildError> {
     if own_network {
         sys::raise_loopback().map_err(system("bring the loopback interface up"))?;
     }
-    for (name, value) in &launch.sysctls {
+    for (name, value) in in_order(&launch.sysctls) {
+        // Queues and shared memory are their namespace's root's to set, who is another.
+        if let Some(ids) = launch.user_namespace.filter(|_| !name.starts_with("net.")) {
+            let root = nix::unistd::Uid::from_raw(ids.uid_start);
+            nix::unistd::seteuid(root).map_err(system("become the container's root"))?;
+        }
         // Files of the namespaces that this process is in now.
         let file = Path::new("/proc/sys").join(name.replace('.', "/"));
         let open = File::options().write(true).open(file);
@@ -213,6 +269,13 @@ fn set_up_namespaces(init: i32, launch: &Launch) -> Result<(), BuildError> {
             .map_err(|source| BuildError::Parameter { name: name.clone(), source })?;
     }
     Ok(())
+}
+
+/// Those of the network first: there are no rights left for them after the others.
+fn in_order(sysctls: &BTreeMap<String, String>) -> Vec<(&String, &String)> {
+    let mut sysctls: Vec<_> = sysctls.iter().collect();
+    sysctls.sort_by_key(|(name, _)| !name.starts_with("net."));
+    sysctls
 }
 
 /// Starts the program of a container that is made.
@@ -242,6 +305,8 @@ struct Program {
     env: Vec<String>,
     /// Closed by the kernel when the program starts.
     report_to: RawFd,
+    /// The binary of a first process of ours, and where it tells how the program ended.
+    reaper: Option<(RawFd, RawFd)>,
 }
 
 impl Program {
@@ -255,6 +320,9 @@ impl Program {
     }
 
     fn start(&self) -> Result<Infallible, ProgramError> {
+        if let Some((binary, status)) = self.reaper {
+            reaper::split(binary, status).map_err(ProgramError::Split)?;
+        }
         self.privileges.take_on()?;
         // As the agent's user, who may not see every file.
         let path = program::find(self.args.first().map_or("", String::as_str), &self.env)?;
@@ -277,6 +345,11 @@ impl Executor for Program {
         let outcome = self.start();
         match outcome {
             Ok(never) => match never {},
+            // Not the container's first process any more: nothing else may be done here.
+            Err(error) if self.reaper.is_some() => {
+                self.tell(&error);
+                sys::exit_now(127)
+            }
             Err(error) => Err(ExecutorError::Other(self.tell(&error))),
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! Each line is written in the CRI log format, as `TIME STREAM TAG TEXT`: the time in UTC with
 //! nanoseconds (RFC 3339), `stdout` or `stderr`, and `F` for the end of a line or `P` for a part of
-//! one that is longer than [`LINE_MAX`]. `agent.log` is being written, `agent.log.1` is the newest
-//! full one. It never blocks on a reader, and never lets a full disk stop the agent: what cannot be
+//! one that is longer than [`LINE_MAX`]; a line that begins as JSON does stays whole up to
+//! [`JSON_MAX`]. `agent.log` is being written, `agent.log.1` is the newest
+//! full one. With a rate, lines above it are dropped whole and counted. It never blocks on a reader, and never lets a full disk stop the agent: what cannot be
 //! written is counted as lost.
 
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -11,12 +12,20 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::launch::LogPolicy;
 
+mod mend;
+mod rate;
+
+use rate::Bucket;
+
 /// Longer lines are written in parts.
 pub const LINE_MAX: usize = 16 * 1024;
+
+/// But for lines of JSON, which are of use whole only.
+pub const JSON_MAX: usize = 256 * 1024;
 
 /// Read at once. Small, as every monitor that has logged keeps it.
 const PORTION: usize = 8 * 1024;
@@ -33,13 +42,22 @@ pub struct Stream {
     name: &'static str,
     line: Vec<u8>,
     open: bool,
+    /// What became of the parts of this line that were written, if any were.
+    begun: Option<Fate>,
+}
+
+/// What becomes of a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Kept,
+    Dropped,
 }
 
 impl Stream {
     /// A stream of the given name, read from a pipe without ever waiting for it.
     pub fn new(pipe: OwnedFd, name: &'static str) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&pipe, true)?;
-        Ok(Self { pipe, name, line: Vec::new(), open: true })
+        Ok(Self { pipe, name, line: Vec::new(), open: true, begun: None })
     }
 
     /// The pipe, as long as there may be more in it.
@@ -74,7 +92,10 @@ impl Stream {
 
     fn take(&mut self, mut bytes: &[u8], stamp: &Stamp, log: &mut Log) {
         while !bytes.is_empty() {
-            let room = LINE_MAX - self.line.len();
+            let first = self.line.first().or_else(|| bytes.first()).copied();
+            let whole = first == Some(b'{') && self.begun.is_none();
+            let most = if whole { log.json_max() } else { LINE_MAX };
+            let room = most - self.line.len();
             let end = bytes.iter().take(room + 1).position(|byte| *byte == b'\n');
             let (now, rest) = bytes.split_at(end.unwrap_or_else(|| room.min(bytes.len())));
             self.line.extend_from_slice(now);
@@ -82,14 +103,21 @@ impl Stream {
             if end.is_some() {
                 bytes = rest.get(1..).unwrap_or_default();
                 self.emit("F", stamp, log);
-            } else if self.line.len() >= LINE_MAX {
+            } else if self.line.len() >= most {
                 self.emit("P", stamp, log);
             }
         }
     }
 
     fn emit(&mut self, tag: &str, stamp: &Stamp, log: &mut Log) {
-        log.add(stamp, self.name, tag, &self.line);
+        let fate = self.begun.unwrap_or_else(|| log.fate_of_a_line(stamp, self.name));
+        log.add_line(fate, stamp, self.name, tag, &self.line);
+        self.begun = (tag == "P").then_some(fate);
+        // A long line is rare, and every monitor keeps what it has used.
+        self.line = match self.line.capacity() > 2 * LINE_MAX {
+            true => Vec::new(),
+            false => std::mem::take(&mut self.line),
+        };
         self.line.clear();
     }
 
@@ -98,6 +126,7 @@ impl Stream {
         if !self.line.is_empty() {
             self.emit("F", &Stamp::now(), log);
         }
+        log.tell_of_drops(&Stamp::now(), self.name, true);
         log.flush();
     }
 }
@@ -108,6 +137,7 @@ pub struct Log {
     file: Option<File>,
     size: u64,
     gathered: Vec<u8>,
+    bucket: Option<Bucket>,
     /// Bytes written.
     pub written: u64,
     /// Bytes that could not be written.
@@ -118,8 +148,9 @@ impl Log {
     /// Opens the log, and goes on where an earlier run of the agent left off. A folder that cannot
     /// be used is tried again at each write.
     pub fn open(policy: LogPolicy) -> Self {
-        let mut log =
-            Self { policy, file: None, size: 0, gathered: Vec::new(), written: 0, lost: 0 };
+        let bucket = policy.rate_limit.map(|rate| Bucket::new(rate, Instant::now()));
+        let gathered = Vec::new();
+        let mut log = Self { policy, file: None, size: 0, gathered, bucket, written: 0, lost: 0 };
         // Tried again when there is something to write; the agent runs either way.
         let _ = log.reopen();
         log
@@ -134,10 +165,53 @@ impl Log {
 
     fn reopen(&mut self) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o750).create(&self.policy.dir)?;
-        let file = OpenOptions::new().create(true).append(true).open(self.path(0))?;
-        self.size = file.metadata()?.len();
+        let options = OpenOptions::new().create(true).read(true).append(true).clone();
+        let mut file = options.open(self.path(0))?;
+        self.size = mend::mend(&mut file)?;
         self.file = Some(file);
         Ok(())
+    }
+
+    /// Lines of JSON stay whole, as long as two of them fit into a file.
+    fn json_max(&self) -> usize {
+        let half = usize::try_from(self.policy.max_bytes / 2).unwrap_or(usize::MAX);
+        JSON_MAX.min(half).max(LINE_MAX)
+    }
+
+    /// Bytes dropped by the rate limit.
+    pub fn dropped(&self) -> u64 {
+        self.bucket.as_ref().map_or(0, |bucket| bucket.dropped)
+    }
+
+    fn fate_of_a_line(&mut self, stamp: &Stamp, stream: &str) -> Fate {
+        let admits = self.bucket.as_mut().is_none_or(|bucket| bucket.admits(Instant::now()));
+        if admits {
+            self.tell_of_drops(stamp, stream, false);
+            return Fate::Kept;
+        }
+        Fate::Dropped
+    }
+
+    fn add_line(&mut self, fate: Fate, stamp: &Stamp, stream: &str, tag: &str, text: &[u8]) {
+        if let Some(bucket) = &mut self.bucket {
+            match fate {
+                Fate::Kept => bucket.take(text.len() + 1),
+                Fate::Dropped => bucket.drop(text.len() + 1, Instant::now()),
+            }
+        }
+        match fate {
+            Fate::Kept => self.add(stamp, stream, tag, text),
+            Fate::Dropped => self.tell_of_drops(stamp, stream, false),
+        }
+    }
+
+    /// Says how much was dropped, if it is time to; in a line of its own, on the given stream.
+    fn tell_of_drops(&mut self, stamp: &Stamp, stream: &str, last: bool) {
+        let untold = self.bucket.as_mut().and_then(|bucket| bucket.untold(Instant::now(), last));
+        if let Some(bytes) = untold {
+            let text = format!("… {bytes} bytes dropped by the rate limit");
+            self.add(stamp, stream, "F", text.as_bytes());
+        }
     }
 
     fn add(&mut self, stamp: &Stamp, stream: &str, tag: &str, text: &[u8]) {
@@ -168,6 +242,10 @@ impl Log {
             }
             Err(_) => self.lost += amount,
         }
+        self.gathered = match self.gathered.capacity() > 2 * GATHER {
+            true => Vec::new(),
+            false => std::mem::take(&mut self.gathered),
+        };
         self.gathered.clear();
     }
 

@@ -17,10 +17,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{WaitOptions, WaitStatus, wait};
 
 use super::log::{Log, Stream};
+use super::stopping::Stopping;
 use crate::cgroup::{CgroupError, Group, Kernel};
 use crate::launch::Launch;
 use crate::record::{self, Exit, RecordError, State};
-use crate::{failure, process, sys};
+use crate::{failure, process, reaper, sys};
 
 /// How long killed processes get to disappear, and output to arrive, after the agent has ended.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,7 +45,8 @@ fn system<E: Into<io::Error>>(operation: &'static str) -> impl FnOnce(E) -> Wait
     move |source| WaitError::System { operation, source: source.into() }
 }
 
-/// Runs `monitor-wait RUN_DIR LOCK PIDFD STDOUT STDERR`, the last four being open descriptors.
+/// Runs `monitor-wait RUN_DIR LOCK PIDFD STDOUT STDERR [STATUS]`, all but the first being open
+/// descriptors.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,7 +60,9 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 fn run(mut args: impl Iterator<Item = OsString>) -> Result<(), WaitError> {
     let run_dir = PathBuf::from(args.next().ok_or(WaitError::Usage)?);
     let numbers: Vec<i32> = args.filter_map(|text| text.to_str()?.parse().ok()).collect();
-    let &[lock, pidfd, stdout, stderr] = numbers.as_slice() else { return Err(WaitError::Usage) };
+    let &[lock, pidfd, stdout, stderr, ref status @ ..] = numbers.as_slice() else {
+        return Err(WaitError::Usage);
+    };
     // Held until this process ends.
     let _lock = sys::adopt(lock);
     let init = sys::adopt(pidfd);
@@ -76,6 +80,7 @@ fn run(mut args: impl Iterator<Item = OsString>) -> Result<(), WaitError> {
             stderr.map_err(system("read the agent's errors"))?,
         ],
         init,
+        status: status.first().map(|fd| sys::adopt(*fd)),
         launch,
         state,
         stop: None,
@@ -84,15 +89,12 @@ fn run(mut args: impl Iterator<Item = OsString>) -> Result<(), WaitError> {
     wait.until_the_end(&run_dir)
 }
 
-/// A stop that was asked for.
-struct Stopping {
-    kill_at: Option<Instant>,
-}
-
 struct Wait {
     log: Log,
     streams: [Stream; 2],
     init: OwnedFd,
+    /// Where a first process of ours tells how the program ended.
+    status: Option<OwnedFd>,
     launch: Launch,
     state: State,
     stop: Option<Stopping>,
@@ -115,10 +117,12 @@ impl Wait {
             self.sleep(signals.as_fd())?;
             while let Ok(Some(signal)) = signals.read_signal() {
                 if signal.ssi_signo == Signal::SIGTERM as u32 {
-                    self.ask_to_stop();
+                    self.ask_to_stop(run_dir);
                 }
             }
-            self.kill_if_due();
+            if let Some(stop) = &mut self.stop {
+                stop.go_on(&self.launch.stop, self.init.as_fd());
+            }
             for stream in &mut self.streams {
                 if stream.pipe().is_some() && stream.pump(&mut self.log) {
                     self.trimmed = false;
@@ -132,10 +136,14 @@ impl Wait {
     }
 
     /// Collects ended children; the status of the container's first process if it is among them.
-    fn reap(&self) -> Option<WaitStatus> {
+    fn reap(&mut self) -> Option<WaitStatus> {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            if pid.as_raw_nonzero().get() == self.state.init.pid {
+            let pid = pid.as_raw_nonzero().get();
+            if pid == self.state.init.pid {
                 return Some(status);
+            }
+            if let Some(stop) = &mut self.stop {
+                stop.ended(pid, status, &self.launch.stop, self.init.as_fd());
             }
         }
         None
@@ -143,7 +151,7 @@ impl Wait {
 
     /// Sleeps until something happens. After a quiet while it gives back what memory it can, once.
     fn sleep(&mut self, signals: std::os::fd::BorrowedFd<'_>) -> Result<(), WaitError> {
-        let due = self.stop.as_ref().and_then(|stop| stop.kill_at);
+        let due = self.stop.as_ref().and_then(Stopping::due);
         let left = due.map(|at| at.saturating_duration_since(Instant::now()));
         let left = if self.trimmed { left } else { Some(left.unwrap_or(QUIET).min(QUIET)) };
         // A grace period too long to reckon never ends.
@@ -165,22 +173,9 @@ impl Wait {
         }
     }
 
-    fn ask_to_stop(&mut self) {
-        if self.stop.is_some() {
-            return;
-        }
-        // Gone already is as good.
-        let _ = sys::send_signal(self.init.as_fd(), self.launch.stop.signal);
-        let grace = Duration::from_millis(self.launch.stop.grace_ms);
-        self.stop = Some(Stopping { kill_at: Instant::now().checked_add(grace) });
-    }
-
-    fn kill_if_due(&mut self) {
-        let due = self.stop.as_ref().and_then(|stop| stop.kill_at);
-        if due.is_some_and(|at| at <= Instant::now()) {
-            // The first process of a pid namespace takes all others with it.
-            let _ = sys::send_signal(self.init.as_fd(), nix::libc::SIGKILL);
-            self.stop = Some(Stopping { kill_at: None });
+    fn ask_to_stop(&mut self, run_dir: &Path) {
+        if self.stop.is_none() {
+            self.stop = Some(Stopping::begin(run_dir, &self.launch.stop, self.init.as_fd()));
         }
     }
 
@@ -214,11 +209,19 @@ impl Wait {
     }
 
     fn exit_record(&self, status: WaitStatus, finished_at_ms: u64, oom_kills: u64) -> Exit {
+        let told = self.status.as_ref().and_then(|pipe| {
+            let mut words = [0_u8; 2];
+            let whole = rustix::io::ioctl_fionbio(pipe, true).is_ok()
+                && rustix::io::read(pipe, &mut words) == Ok(words.len());
+            whole.then(|| reaper::heard(words)).flatten()
+        });
+        let (code, signal) =
+            told.unwrap_or_else(|| (status.exit_status(), status.terminating_signal()));
         Exit {
             format: record::FORMAT,
             instance: self.state.instance.clone(),
-            code: status.exit_status(),
-            signal: status.terminating_signal(),
+            code,
+            signal,
             oom_killed: oom_kills > 0,
             oom_kills,
             stop_requested: self.stop.is_some(),
@@ -226,8 +229,8 @@ impl Wait {
             finished_at_ms,
             log_bytes: self.log.written,
             log_bytes_lost: self.log.lost,
-            log_bytes_dropped: 0,
-            pre_stop_code: None,
+            log_bytes_dropped: self.log.dropped(),
+            pre_stop_code: self.stop.as_ref().and_then(|stop| stop.pre_stop_code),
         }
     }
 }

@@ -9,6 +9,10 @@ use std::collections::BTreeMap;
 
 use seccompiler::sock_filter;
 
+use crate::launch::Argument;
+
+mod conditions;
+
 /// What happens to one system call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -22,6 +26,8 @@ pub enum Verdict {
     AllowUnless(&'static [u32]),
     /// It is made only if the low half of its first argument is one of these.
     AllowOnly(&'static [u32]),
+    /// What the kernel is told of the first of these whose conditions all hold; else the last word.
+    Judge(Vec<(Vec<Argument>, u32)>, u32),
 }
 
 pub const EPERM: u16 = 1;
@@ -32,34 +38,43 @@ const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const ARGUMENT_LOW: u32 = 16;
 
-const RETURN_ALLOW: u32 = 0x7fff_0000;
-const RETURN_ERRNO: u32 = 0x0005_0000;
-const RETURN_KILL: u32 = 0x8000_0000;
+const OTHER_WAY: u32 = 0x4000_0000;
+
+pub const RETURN_ALLOW: u32 = 0x7fff_0000;
+pub const RETURN_LOG: u32 = 0x7ffc_0000;
+pub const RETURN_ERRNO: u32 = 0x0005_0000;
+pub const RETURN_TRAP: u32 = 0x0003_0000;
+pub const RETURN_KILL_THREAD: u32 = 0;
+/// Ends the whole process.
+pub const RETURN_KILL: u32 = 0x8000_0000;
 
 const LOAD: u16 = 0x20;
 const AND: u16 = 0x54;
 const JUMP: u16 = 0x05;
 const JUMP_IF_EQUAL: u16 = 0x15;
 const JUMP_IF_AT_LEAST: u16 = 0x35;
+const JUMP_IF_MORE: u16 = 0x25;
 const RETURN: u16 = 0x06;
 
-/// The filter for one architecture; calls without a verdict fail with EPERM, and calls made as
-/// another architecture end the process.
-pub fn compile(architecture: u32, verdicts: &BTreeMap<u32, Verdict>) -> Vec<sock_filter> {
+/// The filter for one architecture; calls made as another architecture end the process.
+pub fn compile(
+    architecture: u32,
+    verdicts: &BTreeMap<u32, Verdict>,
+    all_others: &Verdict,
+) -> Vec<sock_filter> {
     let mut program = vec![
         line(LOAD, ARCHITECTURE),
         branch(JUMP_IF_EQUAL, architecture, 1, 0),
         line(RETURN, RETURN_KILL),
         line(LOAD, NUMBER),
     ];
-    program.extend(tree(&segments(verdicts)));
+    program.extend(tree(&segments(verdicts, all_others)));
     program
 }
 
 /// Ranges of calls with one verdict: the first call of each, in order, from 0 upwards without gap.
-fn segments(verdicts: &BTreeMap<u32, Verdict>) -> Vec<(u32, Verdict)> {
-    let refused = Verdict::Fail(EPERM);
-    let mut segments = vec![(0, refused.clone())];
+fn segments(verdicts: &BTreeMap<u32, Verdict>, all_others: &Verdict) -> Vec<(u32, Verdict)> {
+    let mut segments = vec![(0, all_others.clone())];
     let mut add = |start: u32, verdict: &Verdict| match segments.last_mut() {
         Some((_, last)) if last == verdict => {}
         Some((at, last)) if *at == start => *last = verdict.clone(),
@@ -68,8 +83,12 @@ fn segments(verdicts: &BTreeMap<u32, Verdict>) -> Vec<(u32, Verdict)> {
     for (&number, verdict) in verdicts {
         add(number, verdict);
         if !verdicts.contains_key(&(number + 1)) {
-            add(number + 1, &refused);
+            add(number + 1, all_others);
         }
+    }
+    // Numbers by which the same calls are made in another way (x32): no rule is for them.
+    if *all_others != Verdict::Fail(EPERM) {
+        add(OTHER_WAY, &Verdict::Judge(Vec::new(), RETURN_KILL));
     }
     segments
 }
@@ -113,12 +132,22 @@ fn leaf(verdict: &Verdict) -> Vec<sock_filter> {
         ],
         Verdict::AllowUnless(values) => any_of(values, refuse, RETURN_ALLOW),
         Verdict::AllowOnly(values) => any_of(values, RETURN_ALLOW, refuse),
+        Verdict::Judge(rules, otherwise) => {
+            let mut code = Vec::new();
+            for (conditions, found) in rules {
+                code.extend(conditions::code(conditions));
+                code.push(line(RETURN, *found));
+            }
+            code.push(line(RETURN, *otherwise));
+            code
+        }
     }
 }
 
 /// Whether a program allows a call whose arguments are all 0; run as the kernel would.
 pub fn allows(program: &[sock_filter], architecture: u32, number: u32) -> bool {
-    run(program, architecture, number, [0; 6]) == Some(RETURN_ALLOW)
+    let said = run(program, architecture, number, [0; 6]);
+    [Some(RETURN_ALLOW), Some(RETURN_LOG)].contains(&said)
 }
 
 /// What a program says of a call; `None` if it is no program that this file makes.
@@ -150,6 +179,7 @@ fn run(
             JUMP => at += k as usize,
             JUMP_IF_EQUAL => at += if accumulator == k { jt } else { jf },
             JUMP_IF_AT_LEAST => at += if accumulator >= k { jt } else { jf },
+            JUMP_IF_MORE => at += if accumulator > k { jt } else { jf },
             RETURN => return Some(k),
             _ => return None,
         }

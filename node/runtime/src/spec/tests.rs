@@ -9,7 +9,7 @@ fn made(change: impl FnOnce(&mut Launch)) -> Spec {
         "hostname":"h","cgroup":"/skerry/a","log":{"dir":"/log","max_bytes":1000000,"files":2}}"#;
     let mut launch: Launch = serde_json::from_str(text).unwrap();
     change(&mut launch);
-    serde_json::from_value(spec(&launch, Path::new("/root"), &[])).unwrap()
+    serde_json::from_value(spec(&launch, Path::new("/root"), &[], Vec::new())).unwrap()
 }
 
 #[test]

@@ -239,7 +239,7 @@ fn make_image(image: &Path) {
         "sh", "cat", "sleep", "echo", "id", "ip", "ls", "mkdir", "mount", "ping", "nc", "yes",
         "head", "dd", "true", "touch", "hostname", "ps", "readlink", "seq", "kill", "nproc",
         "unshare", "chroot", "mknod", "env", "pwd", "test", "tail", "wc", "grep", "stat", "df",
-        "sysctl", "find", "cut", "sort", "rm", "mkfifo", "umount", "ln", "su",
+        "sysctl", "find", "cut", "sort", "rm", "mkfifo", "umount", "chmod", "ln", "su",
     ] {
         std::os::unix::fs::symlink("busybox", image.join("bin").join(applet)).unwrap();
     }

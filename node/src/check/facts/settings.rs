@@ -22,6 +22,8 @@ pub struct Settings {
     pub config: Option<PathBuf>,
     /// The folder of the state, laid over the configuration.
     pub state_dir: Option<PathBuf>,
+    /// The socket of the node, laid over the configuration.
+    pub socket: Option<PathBuf>,
     /// Whether the broker may be tried.
     pub network: bool,
 }
@@ -34,6 +36,11 @@ pub struct Loaded {
 }
 
 impl Settings {
+    /// Where a node would listen.
+    pub fn socket(&self, config: &Config) -> PathBuf {
+        self.socket.clone().unwrap_or_else(|| config.socket())
+    }
+
     /// As the node reads it; defaults where it cannot be read.
     pub fn load(&self) -> Loaded {
         let state_dir = self.state_dir.iter().map(|dir| ("state_dir", dir.display().to_string()));

@@ -291,6 +291,20 @@ pub fn inotify(facts: &Facts) -> Verdict {
     }
 }
 
+/// The node has one or two descriptors for each agent, and some for itself.
+const DESCRIPTORS_MIN: u64 = 4096;
+
+pub fn open_files(facts: &Facts) -> Verdict {
+    match facts.descriptors {
+        Some(limit) if limit < DESCRIPTORS_MIN => warning(
+            format!("a process may have {limit} files open: enough for {} agents", limit / 4),
+            "raise the hard limit (systemd: LimitNOFILE; ulimit -Hn)",
+        ),
+        Some(limit) => ok(format!("{limit} for a process")),
+        None => ok("no limit"),
+    }
+}
+
 pub fn entropy(facts: &Facts) -> Verdict {
     match facts.entropy {
         Some(true) => ok("random numbers are at hand"),

@@ -1,8 +1,32 @@
 //! Judges the configuration and what it names: store, key, trust root, broker. Pure.
 
+use skerry_core::report::Trouble;
+
 use super::super::Facts;
-use super::super::facts::{Key, Reach, Root, StoreState};
+use super::super::facts::{Key, NodeSays, Reach, Root, StoreState};
 use super::{Verdict, error, needs_root, ok, skipped, warning};
+
+/// What a running node says of itself.
+pub fn node(facts: &Facts) -> Verdict {
+    match &facts.node_says {
+        NodeSays::Absent => ok("no node runs here"),
+        NodeSays::Well => ok("it runs, and nothing is in its way"),
+        NodeSays::Forbidden => needs_root("the node's socket"),
+        NodeSays::Silent(why) => {
+            error(format!("it does not answer: {why}"), "see its log; restart it: agents run on")
+        }
+        NodeSays::Troubled(list) => {
+            let all = |of: fn(&Trouble) -> &str| {
+                let mut all: Vec<_> = list.iter().map(of).collect();
+                all.dedup();
+                all.join("; ")
+            };
+            let (what, next) = (all(|trouble| &trouble.what), all(|trouble| &trouble.next));
+            let is_small = |trouble: &Trouble| ["blocked", "config"].contains(&&*trouble.kind);
+            if list.iter().all(is_small) { warning(what, next) } else { error(what, next) }
+        }
+    }
+}
 
 pub fn config(facts: &Facts) -> Verdict {
     match &facts.config_trouble {

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use skerry_runtime::cgroup::{Controller, Place, Version};
 use skerry_runtime::needs::{Need, Trial, Tried};
 
-use super::super::facts::{Broker, Folder, Key, Options, Reach, Root, StoreState, kind_of};
+use super::super::facts::{
+    Broker, Folder, Key, NodeSays, Options, Reach, Root, StoreState, kind_of,
+};
 use super::super::worst;
 use super::*;
 
@@ -44,6 +46,8 @@ fn good() -> Facts {
         cgroup: "/skerry".into(),
         swap: true,
         inotify_instances: Some(128),
+        descriptors: Some(20_000),
+        node_says: NodeSays::Well,
         inotify_watches: Some(65_536),
         entropy: Some(true),
         now: time("2026-12-01T12:00:00Z"),
@@ -381,4 +385,23 @@ fn the_deepest_mount_tells_the_kind_of_a_file_system() {
     assert_eq!(of("/run/user/1"), "fuse.sshfs");
     assert_eq!(of("/runner"), "ext4");
     assert_eq!(of("/var/lib/my disk/state"), "vfat");
+}
+
+#[test]
+fn what_a_running_node_says_is_told_with_what_to_do() {
+    use skerry_core::report::Trouble;
+    let trouble = |kind: &str| Trouble {
+        kind: kind.to_owned(),
+        what: "the disk is full".to_owned(),
+        since_ms: 1,
+        next: "make room".to_owned(),
+    };
+    let full = with(|facts| facts.node_says = NodeSays::Troubled(vec![trouble("disk-full")]));
+    only(&full, "node", Level::Error, &["the disk is full", "make room"]);
+    let blocked = with(|facts| facts.node_says = NodeSays::Troubled(vec![trouble("blocked")]));
+    only(&blocked, "node", Level::Warning, &["make room"]);
+    let silent = with(|facts| facts.node_says = NodeSays::Silent("timed out".to_owned()));
+    only(&silent, "node", Level::Error, &["timed out", "agents run on"]);
+    let few = with(|facts| facts.descriptors = Some(1024));
+    only(&few, "open-files", Level::Warning, &["1024", "LimitNOFILE"]);
 }

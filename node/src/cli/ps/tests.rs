@@ -62,6 +62,7 @@ fn json_is_flat_and_camel_case() {
         "name": "camera", "imageName": "camera:latest", "state": "running", "source": "fleet",
         "image": Digest::of(b"image").to_string(), "instance": Digest::of(b"instance").to_string(),
         "pid": 4711, "health": "healthy", "restarts": 2, "startedAtMs": 1_000_000,
+        "current": true,
     });
     assert_eq!(json[0], camera);
     assert_eq!(json[1]["state"], "blocked");
@@ -74,4 +75,28 @@ fn only_what_rests_on_purpose_is_left_out() {
     for state in [State::Running, State::BackOff, State::GaveUp, State::Blocked, State::Waiting] {
         assert!(is_shown(state), "{state}");
     }
+}
+
+#[test]
+fn health_and_readiness_are_one_word() {
+    let mut status = list().agents.into_values().next().unwrap();
+    let mut told = |health, ready| {
+        (status.health, status.ready) = (health, ready);
+        super::health(&status)
+    };
+    assert_eq!(told(Some(Health::Healthy), Some(false)), "not-ready");
+    assert_eq!(told(Some(Health::Unhealthy), Some(false)), "unhealthy");
+    assert_eq!(told(Some(Health::Healthy), Some(true)), "healthy");
+    assert_eq!(told(None, Some(true)), "ready");
+    assert_eq!(told(None, None), "-");
+}
+
+#[test]
+fn a_job_says_when_it_runs_next() {
+    let mut status = list().agents.into_values().next().unwrap();
+    status.state = State::Scheduled;
+    status.next_run_ms = Some(70_000);
+    assert_eq!(detail(&status, 10_000).unwrap(), "next in 1m0s");
+    status.detail = Some("last run succeeded".into());
+    assert_eq!(detail(&status, 10_000).unwrap(), "next in 1m0s; last run succeeded");
 }

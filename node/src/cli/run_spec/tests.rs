@@ -44,7 +44,7 @@ fn all_flags_reach_the_spec() {
         "workdir":"/data","env":{"A":"1","B":"x=y"},
         "resources":{"limits":{"memory":"64Mi","cpu":"500m","pids":32}},"restart":"on-failure:3",
         "healthCheck":{"tcp":{"port":80},"interval":"2s","timeout":"5s","retries":5,
-        "startPeriod":"0s","onUnhealthy":"restart"}}"#;
+        "startPeriod":"0s"}}"#;
     let mut expected: serde_json::Value = serde_json::from_str(expected).unwrap();
     expected["image"] = digest().to_string().into();
     assert_eq!(serde_json::to_value(&spec).unwrap(), expected);
@@ -83,7 +83,9 @@ fn names_are_made_of_any_image() {
 #[test]
 fn what_cannot_be_is_told_with_what_can() {
     for (words, told) in [
-        (&["-m", "64m", "x"][..], "such as 64Mi"),
+        (&["-m", "64q", "x"][..], "such as 64Mi"),
+        (&["--memory-swap", "64Mi", "x"], "--memory"),
+        (&["--network", "bridge", "x"], "does not exist yet"),
         (&["--cpus", "half", "x"], "such as 0.5 or 500m"),
         (&["-e", "NAME", "x"], "NAME=VALUE is expected"),
         (&["--restart", "maybe", "x"], "unless-stopped"),
@@ -98,5 +100,33 @@ fn what_cannot_be_is_told_with_what_can() {
     let told = spec(&["-m", "1Ki", "x"]).unwrap_err().to_string();
     assert!(told.contains("resources.limits.memory"), "{told}");
     let told = spec(&["--health-retries", "2", "x"]).unwrap_err().to_string();
-    assert!(told.contains("--health-cmd or --health-tcp"), "{told}");
+    assert!(told.contains("--health-cmd, -tcp, -http and -file"), "{told}");
+}
+
+#[test]
+fn flags_of_docker_reach_the_spec() {
+    let line = "--name cam -m 64m --memory-swap 96Mi --cpuset-cpus 0-1 --priority high \
+                --log-opt max-size=1m --log-opt max-file=2 -l role=eye -v data:/data:ro \
+                --tmpfs /scratch:size=1m --read-only=false -u app:video --cap-add NET_RAW \
+                --cap-drop ALL --security-opt no-new-privileges:false --device /dev/video0 \
+                --ulimit nofile=64:128 --sysctl net.ipv4.ip_forward=1 --network none --pod eyes \
+                --restart no --init --stop-signal INT --stop-timeout 30 --pre-stop /bin/flush \
+                --health-http 8080/ready x";
+    let words: Vec<_> = line.split_whitespace().collect();
+    let spec = spec(&words).unwrap();
+    let expected = r#"{"name":"cam","user":"app:video","labels":{"role":"eye"},
+        "volumes":[{"type":"volume","source":"data","target":"/data","readOnly":true},
+            {"type":"tmpfs","target":"/scratch","size":"1Mi"}],
+        "resources":{"limits":{"memory":"64Mi","swap":"32Mi","cpuset":"0-1"}},"priority":"high",
+        "restart":"never","healthCheck":{"http":{"port":8080,"path":"/ready","scheme":"http",
+            "status":"200-399"},"interval":"30s","timeout":"5s","retries":3,"startPeriod":"0s"},
+        "stop":{"grace":"30s","signal":"SIGINT","preStop":{"command":["/bin/sh","-c","/bin/flush"]}},
+        "init":true,"pod":"eyes","security":{"readOnlyRootFilesystem":false,
+            "capabilities":{"add":["NET_RAW"],"drop":["ALL"]},"noNewPrivileges":false,
+            "devices":[{"path":"/dev/video0","permissions":"rw"}],
+            "sysctls":{"net.ipv4.ip_forward":"1"},"rlimits":{"nofile":{"soft":64,"hard":128}}},
+        "logging":{"maxSize":"1Mi","maxFiles":2}}"#;
+    let mut expected: serde_json::Value = serde_json::from_str(expected).unwrap();
+    expected["image"] = digest().to_string().into();
+    assert_eq!(serde_json::to_value(&spec).unwrap(), expected);
 }

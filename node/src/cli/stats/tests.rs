@@ -8,6 +8,9 @@ fn reading(cpu_usec: u64) -> StatsList {
         pids: Some(3),
         pids_limit: Some(32),
         oom_kills: Some(0),
+        throttled_usec: Some(cpu_usec / 4),
+        read_bytes: Some(2048),
+        written_bytes: None,
     };
     StatsList { agents: [("cam".parse().unwrap(), stats)].into() }
 }
@@ -29,8 +32,8 @@ fn the_table_shows_use_and_limit() {
     let entries = entries(&reading(0), reading(1_000_000), Duration::from_secs(1), &[]);
     assert_eq!(
         table::table(&HEADERS, &rows(&entries)),
-        "NAME  CPU     MEMORY         LIMIT    PIDS    OOM KILLS\n\
-         cam   100.0%  16.0MiB (25%)  64.0MiB  3 / 32  0"
+        "NAME  CPU     THROTTLED  MEMORY         LIMIT    READ    WRITTEN  PIDS    OOM KILLS\n\
+         cam   100.0%  25.0%      16.0MiB (25%)  64.0MiB  2.0KiB  -        3 / 32  0"
     );
 }
 

@@ -30,7 +30,6 @@ impl Rig {
             secrets: &self.secrets,
             volumes: &self.volumes,
             user: &user,
-            ids: None,
         };
         let made = mounts(&wanted, &sources).map_err(|error| error.to_string());
         made.map(|mut mounts| mounts.remove(0))

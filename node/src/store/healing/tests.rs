@@ -26,7 +26,6 @@ fn what_was_not_answered_is_not_in_force_after_the_store_was_opened_again() {
     for (path, content) in before {
         std::fs::write(path, content).unwrap();
     }
-    std::fs::remove_file(folder.path().join("export-a.json")).unwrap();
     let store = SledStore::open_again(folder.path()).unwrap();
     assert_eq!(store.get(Space::Local, b"a").unwrap().as_deref(), Some(&b"1"[..]));
     assert_eq!(store.get(Space::Local, b"b").unwrap(), None);

@@ -274,18 +274,18 @@ fn fractions_other_major_versions_and_broken_text_are_refused() {
 }
 
 #[test]
-fn a_document_behind_a_delegation_is_refused_as_unsupported() {
+fn a_delegated_role_that_the_snapshot_does_not_list_ends_the_search() {
     let repo = Repository::new();
     let mut targets = repo.targets_metadata();
     targets.targets.clear();
     let role = json!({"keys": {}, "roles": [{
-        "name": "boxes", "keyids": [], "threshold": 1, "terminating": true, "paths": ["nodes/*"]
+        "name": "boxes", "keyids": [], "threshold": 1, "terminating": true, "paths": ["nodes/*/*"]
     }]});
     targets.delegations = Some(serde_json::from_value::<Delegations>(role).unwrap());
     let mut set = repo.fresh_node();
     take(&mut set, &repo.release_of(sign(&targets, &repo.targets.refs()).unwrap())).unwrap();
     let error = set.verify_target(PATH, DOCUMENT.as_bytes(), now()).unwrap_err();
-    assert!(matches!(error, TrustError::DelegationUnsupported { .. }), "{error}");
+    assert!(matches!(error, TrustError::Unlisted { .. }), "{error}");
 }
 
 #[test]

@@ -58,3 +58,27 @@ fn without_a_hierarchy_there_is_an_error() {
         Err(CgroupError::NotMounted)
     ));
 }
+
+#[test]
+fn each_limit_names_the_controller_that_it_needs() {
+    use crate::launch::{IoDevice, IoWeight};
+    let text = "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n";
+    let kernel = Kernel::from_mounts(text, |_| "memory pids".to_owned()).unwrap();
+    let refused = |limits: Limits| kernel.check(&limits).unwrap_err().to_string();
+    let weight = |required| Some(IoWeight { value: 7, required });
+    for (limits, wanted) in [
+        (Limits { cpu_weight: Some(5), ..Limits::default() }, "the cpu controller"),
+        (Limits { cpuset: Some("0".into()), ..Limits::default() }, "the cpuset controller"),
+        (Limits { io_weight: weight(true), ..Limits::default() }, "the io controller"),
+        (Limits { io_devices: vec![IoDevice::default()], ..Limits::default() }, "mount its"),
+    ] {
+        assert!(refused(limits.clone()).contains(wanted), "{limits:?}");
+    }
+    assert!(kernel.check(&Limits { io_weight: weight(false), ..Limits::default() }).is_ok());
+}
+
+#[test]
+fn version_1_has_its_own_name_for_the_controller_of_disks() {
+    let text = "cgroup /sys/fs/cgroup/blkio cgroup rw,blkio 0 0\n";
+    assert!(Kernel::from_mounts(text, none).unwrap().has(Controller::Io));
+}

@@ -1,0 +1,136 @@
+//! How an agent is started again, asked to end, and what is remembered of its ends.
+
+use std::time::Instant;
+
+use skerry_tests::agents::{PATIENCE, lives};
+use skerry_tests::{Node, Scratch};
+
+#[test]
+fn the_hook_runs_before_the_signal_that_was_agreed_on() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    let program = "trap \"echo usr1 with $(cat /tmp/hook 2>/dev/null)\" TERM; \
+                   trap 'echo got usr1 after $(cat /tmp/hook); exit 0' USR1; \
+                   echo up; while :; do usleep 50000; done";
+    let wish = serde_json::json!({"agents": [{
+        "name": "one", "image": "sensor", "command": ["/bin/sh", "-c", program],
+        "stop": {"signal": "USR1", "grace": "10s",
+                 "preStop": {"command": ["/bin/sh", "-c", "echo the hook > /tmp/hook"]}},
+    }]});
+    node.apply(&wish.to_string());
+    let _ = node.until_line("one", |line| line == "up");
+    let _ = node.cli(["stop", "one"]).ok();
+    let last = node.lines_of("one").pop().unwrap();
+    assert_eq!(last, "got usr1 after the hook");
+    let ended = &node.inspect("one")["history"][0];
+    assert_eq!(
+        (&ended["reason"], &ended["why"]),
+        (&"stopped".into(), &"stopped".into()),
+        "{ended}"
+    );
+    assert_eq!(ended["code"], 0);
+}
+
+#[test]
+fn who_does_not_listen_is_killed_after_its_grace() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    let words = ["--name", "deaf", "--stop-timeout", "2s", "--entrypoint"];
+    let program = r#"["/bin/sh","-c","trap '' TERM; echo up; while :; do usleep 50000; done"]"#;
+    let _ = node.cli([&["run"], &words[..], &[program, "sensor"]].concat()).ok();
+    let _ = node.until_line("deaf", |line| line == "up");
+    let pid = node.pid_of("deaf");
+    let begun = Instant::now();
+    let _ = node.cli(["stop", "deaf"]).ok();
+    let took = begun.elapsed().as_millis();
+    assert!((1900..9000).contains(&took), "its grace is two seconds: {took} ms");
+    assert!(!lives(pid));
+    assert_eq!(node.inspect("deaf")["history"][0]["signal"], 9);
+}
+
+#[test]
+fn an_init_collects_orphans() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    // The inner shell leaves a process behind that then ends: somebody must collect it.
+    let program = "(sleep 0.2 & ) ; echo up; exec sleep 1000";
+    let wish = serde_json::json!({"agents": [
+        {"name": "with", "image": "sensor", "command": ["/bin/sh", "-c", program], "init": true},
+        {"name": "without", "image": "sensor", "command": ["/bin/sh", "-c", program]},
+    ]});
+    node.apply(&wish.to_string());
+    for name in ["with", "without"] {
+        let _ = node.until_line(name, |line| line == "up");
+    }
+    let zombies = |name: &str| {
+        let look = "for p in /proc/[0-9]*; do cat $p/stat; done 2>/dev/null | busybox grep -c ') Z '; true";
+        node.inside(name, look)
+    };
+    node.until("a zombie without an init", PATIENCE, |_| (zombies("without") == "1").then_some(()));
+    assert_eq!(zombies("with"), "0");
+    let first = node.inside("with", "cat /proc/1/comm");
+    assert_ne!(first, "sleep", "the program is not the first process");
+    let begun = Instant::now();
+    let _ = node.cli(["stop", "with"]).ok();
+    assert!(begun.elapsed().as_secs() < 8, "the init passes the signal on");
+}
+
+#[test]
+fn the_back_off_is_as_the_spec_says_and_failures_in_a_row_end() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    let begun = Instant::now();
+    node.apply(
+        "{name: bad, image: sensor, command: [/bin/sh, -c, 'exit 3'], restart: 'on-failure:3', \
+          restartBackoff: {initial: 10ms, max: 50ms}}",
+    );
+    let ended = node.until_state("bad", "gave-up");
+    assert!(begun.elapsed() < PATIENCE);
+    assert_eq!(ended["exit"]["code"], 3, "{ended}");
+    let history = node.inspect("bad")["history"].clone();
+    let codes: Vec<_> = history.as_array().unwrap().iter().map(|e| &e["code"]).collect();
+    assert!(codes.len() >= 3 && codes.iter().all(|code| **code == 3), "{history}");
+}
+
+#[test]
+fn history_outlives_the_node_and_says_why() {
+    let scratch = Scratch::new();
+    let mut node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    let _ = node.cli(["run", "--name", "hog", "-m", "16Mi", "sensor", "--hog-memory", "64M"]);
+    let _ = node.until_agent("hog", "was killed", |agent| agent["exit"]["oomKilled"] == true);
+    let _ = node.cli(["stop", "hog"]).ok();
+    let before = node.inspect("hog")["history"].clone();
+    assert_eq!(before[before.as_array().unwrap().len() - 1]["reason"], "out-of-memory", "{before}");
+    node.restart();
+    node.until("the same history", PATIENCE, |node| {
+        (node.agent("hog").is_some() && node.inspect("hog")["history"] == before).then_some(())
+    });
+    let _ = node.cli(["rm", "-f", "hog"]).ok();
+    assert!(!node.folder().join("state/logs/hog").exists(), "it goes with the output");
+}
+
+#[test]
+fn replicas_come_and_go_and_leave_the_others_alone() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    let wish = |count: u32| format!("{{name: web, image: sensor, replicas: {count}}}");
+    node.apply(&wish(2));
+    let pid = |name: &str| node.until_state(name, "running")["pid"].as_u64().unwrap();
+    let first = (pid("web-0"), pid("web-1"));
+    assert_eq!(node.inside("web-1", "echo $SKERRY_AGENT; hostname"), "web-1\nweb-1");
+    node.apply(&wish(3));
+    let third = pid("web-2");
+    assert_eq!((pid("web-0"), pid("web-1")), first);
+    node.apply(&wish(1));
+    node.until("two are gone", PATIENCE, |node| {
+        (node.agent("web-1").is_none() && node.agent("web-2").is_none()).then_some(())
+    });
+    assert!(!lives(first.1) && !lives(third));
+    assert_eq!(pid("web-0"), first.0);
+}
