@@ -199,7 +199,11 @@ impl Checks {
         result: Result<(), String>,
     ) {
         let since = self.since(check, spec, run).unwrap_or(run);
-        let Some(how) = check.of(spec) else { return };
+        let Some(how) = check.of(spec) else {
+            // It was taken out of the spec meanwhile. If it comes back it is asked from the beginning.
+            *self.machine(check) = Machine::default();
+            return;
+        };
         self.machine(check).answered(how, since, now, result);
         if check == Check::Startup && self.startup.health() == Health::Healthy {
             self.started = Some(now);

@@ -436,6 +436,28 @@ fn nothing_else_is_asked_until_an_agent_has_started() {
 }
 
 #[test]
+fn a_check_that_goes_while_it_is_asked_and_comes_back_is_asked_again() {
+    let mut checked = spec("a");
+    checked.health_check =
+        serde_json::from_str::<HealthCheck>(r#"{"tcp":{"port":1},"interval":"1s"}"#).ok();
+    let mut world = World::new(&[checked.clone()]);
+    world.settle();
+    // Sent out; before the answer comes the check is taken out of the spec.
+    world.now = Tick(world.now.0 + 5000);
+    let step = Step::Probe { agent: name("a"), check: Check::Health };
+    assert!(world.plan().steps.contains(&step));
+    world.memory.note(&step, world.now);
+    world.want(&[spec("a")]);
+    world.settle();
+    let seen = world.observed.agents[&name("a")].clone();
+    world.memory.probed(&name("a"), &seen, Check::Health, world.now, Ok(()));
+    world.want(&[checked]);
+    world.settle();
+    let status = &world.plan().status[&name("a")];
+    assert_eq!(status.health, Some(crate::health::Health::Healthy));
+}
+
+#[test]
 fn a_boot_with_many_agents_starts_a_few_at_a_time() {
     let many: Vec<_> = (0..50).map(|i| spec(&format!("a{i}"))).collect();
     let mut world = World::new(&many);

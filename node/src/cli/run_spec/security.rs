@@ -32,7 +32,7 @@ pub(super) struct SecurityArgs {
     /// As strong as root on the host, where the node's policy allows it
     #[arg(long, help_heading = HEADING)]
     privileged: bool,
-    /// seccomp=unconfined, seccomp=FILE or no-new-privileges[:false]
+    /// seccomp=unconfined, seccomp=FILE or no-new-privileges(:false)
     #[arg(long, value_name = "OPTION", help_heading = HEADING)]
     security_opt: Vec<String>,
     /// Give it a device of the host; PERMISSIONS of r, w and m, rw by default
