@@ -45,11 +45,11 @@ fn a_spec_that_cannot_be_is_refused_with_its_place() {
         ),
         ("{name: Not Good, image: sensor}", &["name", "Not Good"]),
         ("{name: a}", &["image"]),
-        ("{name: a, image: nosuch}", &["'a'", "nosuch"]),
+        ("{name: a, image: nosuch}", &["spec.yaml:1:18: image", "nosuch", "skerry image import"]),
         ("{name: a, image: sensor, restart: sometimes}", &["restart", "sometimes", "on-failure"]),
         (
             "{name: a, image: sensor, healthCheck: {interval: 1s}}",
-            &["healthCheck", "command or tcp"],
+            &["healthCheck", "http, tcp, command and file"],
         ),
         ("{name: a, image: sensor, dependsOn: {b: started}}", &["'a'", "dependsOn.b"]),
         (
