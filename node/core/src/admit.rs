@@ -2,7 +2,7 @@
 //!
 //! The sum of what agents request never passes the node's budget, and a refusal says who takes what.
 //! A document or wish that does not fit is refused whole ([`check`]); what stops fitting later, as
-//! when a document grows beside local wishes, is marked and does not run ([`mark`]).
+//! when a document grows beside local wishes, is marked and does not run (by `mark`).
 
 use std::collections::BTreeMap;
 
