@@ -250,9 +250,15 @@ fn at_rest(
         Some(why) => return (State::Stopped, Some(why.to_string())),
         None => {}
     }
+    let began = !matches!(
+        world.observed.agents.get(name).map(|seen| &seen.phase),
+        Some(Phase::Failed { .. })
+    );
     let state = match world.memory.of(name).and_then(|m| m.ended) {
         Some((Verdict::Again(_), _)) => State::BackOff,
         Some((Verdict::GiveUp, _)) => State::GaveUp,
+        // What never ran has completed nothing.
+        Some((Verdict::Done, _)) if !began => State::GaveUp,
         Some((Verdict::Done, _)) | None => State::Completed,
     };
     (state, ending)

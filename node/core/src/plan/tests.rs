@@ -376,6 +376,20 @@ fn what_needs_no_restart_is_changed_while_it_runs() {
 }
 
 #[test]
+fn what_never_began_has_completed_nothing() {
+    let mut once = spec("once");
+    once.restart = Some(Restart::Never);
+    let mut world = World::new(&[once]);
+    let plan = world.plan();
+    world.obey(&plan);
+    let message = "no such disk".to_owned();
+    world.observed.agents.get_mut(&name("once")).unwrap().phase = Phase::Failed { message };
+    let status = &world.plan().status[&name("once")];
+    assert_eq!(status.state, State::GaveUp);
+    assert_eq!(status.detail.as_deref(), Some("no such disk"));
+}
+
+#[test]
 fn everything_stops_in_order_when_the_node_goes_down() {
     let mut app = spec("app");
     app.depends_on.insert(name("db"), Condition::Started);
