@@ -33,7 +33,8 @@ impl Levels {
     }
 }
 
-/// A level, or levels by module: `info,skerry_sync=debug`. What cannot be read is `info`.
+/// A level, or levels by module: `info,skerry_sync=warn`. What cannot be read is `info`; below that a release
+/// has nothing to tell.
 fn read(text: Option<&str>) -> Targets {
     let levels = text.and_then(|text| text.parse::<Targets>().ok());
     levels.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))

@@ -236,7 +236,7 @@ where
 fn write(store: &Store, workspace: &Workspace, record: &StoredRecord) -> Result<(), StoreError> {
     let name = file_name(&record.manifest);
     let path = store.index_dir().join(&name);
-    let bytes = serde_json::to_vec_pretty(record)
+    let bytes = serde_json::to_vec(record)
         .map_err(|e| StoreError::Damaged { path: path.clone(), reason: e.to_string() })?;
     durable::write(workspace.path(), &store.index_dir(), &name, &bytes)
         .map_err(io_at("write", &path))

@@ -277,7 +277,8 @@ fn create(
         Forked::Parent(builder) => {
             drop((built_w, program_w, complaints_w, stdout_w, stderr_w, status_w));
             let report = receive(&built, deadline, "making the container");
-            let report = report.map(|text| text.and_then(|text| serde_json::from_str(&text).ok()));
+            let report = report
+                .map(|text| text.and_then(|text| serde_json::from_slice(text.as_bytes()).ok()));
             let init = match report {
                 Ok(Some(build::Report::Init { pid })) => pid,
                 Ok(Some(build::Report::Failed { operation, message, errno })) => {
@@ -323,7 +324,7 @@ impl Container {
 }
 
 fn reported(text: &str) -> Option<MonitorError> {
-    match serde_json::from_str(text) {
+    match serde_json::from_slice(text.as_bytes()) {
         Ok(build::Report::Failed { operation, message, errno }) => {
             Some(MonitorError::Reported { operation, message, errno })
         }

@@ -130,7 +130,8 @@ pub fn words(text: &str) -> Result<Words, String> {
     if !text.trim_start().starts_with('[') {
         return Ok(vec![text.to_owned()]);
     }
-    serde_json::from_str(text).map_err(|error| format!("is not a JSON list of words: {error}"))
+    serde_json::from_slice(text.as_bytes())
+        .map_err(|error| format!("is not a JSON list of words: {error}"))
 }
 
 /// A JSON list of words, or a line for the shell.
