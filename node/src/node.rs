@@ -25,7 +25,7 @@ use crate::link;
 use crate::notify::Notify;
 use crate::outbox::StoredOutbox;
 use crate::quiet;
-use crate::reconciler::Reconciler;
+use crate::reconciler::{Reconciler, Snapshot};
 use crate::reload::{self, Hands, Origin, Reload};
 use crate::reporter::{self, Counter, Speaker};
 use crate::store::{HealingStore, Store};
@@ -145,17 +145,24 @@ async fn run(config: Config, origin: Origin, levels: Levels) -> anyhow::Result<(
         troubles: troubles.clone(),
     };
     let reload = Reload::new(origin, &config, hands);
-    let seen = reporter::Seen { snapshots, ledger: public, troubles };
-    let farewell = connect(&config, store, desk, speaker, seen, &link_in)?;
+    let seen = snapshots.clone();
+    let told = reporter::Seen { snapshots, ledger: public, troubles };
+    let farewell = connect(&config, store, desk, speaker, told, &link_in)?;
     until_told(&ending, &reload).await?;
     notify.stopping();
-    tracing::info!("ending; agents go on");
+    tracing::info!("ending; {}", what_stays(&seen.borrow()));
     if let Some((link, word)) = farewell {
         link.close(Some(word)).await;
     }
     let _ = std::fs::remove_file(&socket);
     containers.leave(&kernel);
     Ok(())
+}
+
+/// What becomes of agents when this process ends.
+fn what_stays(last: &Snapshot) -> &'static str {
+    let lives = last.found.values().any(|found| found.seen.phase.is_live());
+    if last.down && !lives { "everything is stopped" } else { "agents go on" }
 }
 
 type Farewell = (skerry_sync::Link, bytes::Bytes);
