@@ -32,7 +32,7 @@ pub struct RunArgs {
     /// Set a variable; may be given several times
     #[arg(short = 'e', long = "env", value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// Set a variable to the value of a secret, which stays on the node; may be given several times
+    /// Set a variable from a secret; may be given several times
     ///
     /// Without KEY it is the secret's key of the variable's name. See: skerry secret set
     #[arg(long, value_name = "NAME=SECRET[:KEY]", value_parser = from_secret)]
