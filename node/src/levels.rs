@@ -26,9 +26,13 @@ impl Levels {
 
     /// Changes them, unless they are fixed.
     pub fn set(&self, configured: Option<&str>) {
-        if !self.fixed && self.handle.reload(read(configured)).is_err() {
+        if self.fixed {
+            return;
+        }
+        match self.handle.reload(read(configured)) {
+            Ok(()) => tracing::debug!(levels = configured, "the log's levels are set"),
             // The log is there for as long as the process.
-            tracing::warn!("the levels of the log cannot be changed");
+            Err(_) => tracing::warn!("the levels of the log cannot be changed"),
         }
     }
 }

@@ -128,6 +128,8 @@ impl Made {
 }
 
 fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
+    // The standard input, which is the lock, stays open over it.
+    crate::seal().map_err(system("protect this program's file from the agent"))?;
     let lock: &OwnedFd = made.lock.insert(become_monitor(run_dir)?);
     let launch: Launch = record::read(run_dir, record::LAUNCH)?
         .ok_or_else(|| MonitorError::NoLaunch { run_dir: run_dir.to_owned() })?;

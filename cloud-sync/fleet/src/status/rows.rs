@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use skerry_core::ids::{Digest, NodeName};
 use skerry_core::plan::{State, Status};
-use skerry_core::report::{RefusedDocument, Report};
+use skerry_core::report::{RefusedDocument, Report, Trouble};
 use skerry_core::trust::PublicKey;
 
 use crate::judge::{self, Judged};
 use crate::live::{Kind, Said};
+use crate::output::clean;
 use crate::table::{NOTHING, table};
 
 /// What a signature is worth, in a word or two.
@@ -50,6 +51,8 @@ pub struct Row {
     pub refused: Vec<RefusedDocument>,
     /// Its agents, by name.
     pub agents: BTreeMap<String, Status>,
+    /// What stands in its own way, with what to do about it.
+    pub troubles: Vec<Trouble>,
     /// What there is to say: why it cannot be trusted, or the last refusal.
     pub note: Option<String>,
 }
@@ -83,6 +86,7 @@ fn silent(node: &str) -> Row {
         age_ms: None,
         refused: Vec::new(),
         agents: BTreeMap::new(),
+        troubles: Vec::new(),
         note: Some("no report yet".to_owned()),
     }
 }
@@ -119,15 +123,28 @@ fn signed(report: Report, now_ms: i64) -> Row {
         age_ms: Some(now_ms.saturating_sub(report.at_ms)),
         refused: report.refused,
         agents: report.agents.into_iter().map(|(name, s)| (name.to_string(), s)).collect(),
-        note: clash.or(refusal),
+        note: trouble_note(&report.troubles).or(clash).or(refusal),
+        troubles: report.troubles,
     }
 }
 
-/// The rows for people.
+/// That there is trouble, by its kinds; what it is stands below the table.
+fn trouble_note(troubles: &[Trouble]) -> Option<String> {
+    let mut kinds: Vec<_> = troubles.iter().map(|trouble| trouble.kind.as_str()).collect();
+    kinds.dedup();
+    (!kinds.is_empty()).then(|| format!("trouble: {}", kinds.join(", ")))
+}
+
+/// The rows for people: a table, and below it what stands in the nodes' way.
 pub fn text(rows: &[Row]) -> String {
     let headers = ["NODE", "ONLINE", "DOCUMENT", "AGENTS", "REPORT AGE", "SIGNATURE", "NOTE"];
     let cells: Vec<_> = rows.iter().map(cells).collect();
-    table(&headers, &cells)
+    let troubles = rows.iter().flat_map(|row| row.troubles.iter().map(|t| (&row.node, t)));
+    let lines = troubles.map(|(node, trouble)| {
+        let Trouble { kind, what, next, .. } = trouble;
+        format!("\n{}: {}: {}\n  next: {}", clean(node), clean(kind), clean(what), clean(next))
+    });
+    std::iter::once(table(&headers, &cells)).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 fn cells(row: &Row) -> Vec<String> {
