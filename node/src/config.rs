@@ -76,9 +76,14 @@ pub struct Config {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trust {
-    /// The first root, as `skerry-fleet init` makes it. Without one no document is accepted.
+    /// The first roots of both repositories, as `skerry-fleet init` makes them. Without them no document is
+    /// accepted.
     #[serde(default)]
     pub root: Option<PathBuf>,
+    /// What is done with a document while the clock is behind the time that has certainly passed, so that
+    /// it may be an old one: `accept`, and report it, or `refuse`.
+    #[serde(default)]
+    pub unproven: skerry_core::trust::floor::Policy,
 }
 
 /// What all requests of agents together may take.

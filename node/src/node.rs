@@ -10,6 +10,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use skerry_core::bundle::Audience;
 use skerry_core::report::{Host, Presence};
+use skerry_core::trust::Roots;
+use skerry_core::trust::repositories::ROOTS_MAX;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -19,7 +21,7 @@ use crate::containers::Containers;
 use crate::down::{self, Mark};
 use crate::http;
 use crate::identity::Identity;
-use crate::ledger::{Desk, Ledger};
+use crate::ledger::{Belief, Desk, Ledger};
 use crate::levels::Levels;
 use crate::link;
 use crate::notify::Notify;
@@ -29,9 +31,8 @@ use crate::reconciler::Reconciler;
 use crate::reload::{self, Hands, Origin, Reload};
 use crate::reporter::{self, Counter, Speaker};
 use crate::store::{HealingStore, Store};
+use crate::timekeeper;
 use crate::troubles::{self, Troubles};
-
-const ROOT_MAX: u64 = 512_000;
 
 /// Runs the node until it is told to end. Agents go on without it.
 ///
@@ -67,7 +68,7 @@ fn overrides(args: &NodeArgs) -> Vec<Override> {
 async fn run(config: Config, origin: Origin, levels: Levels) -> anyhow::Result<()> {
     let name = config.node_name()?;
     let audience = Audience { node: name.clone(), groups: config.groups.clone() };
-    let root = config.trust.root.as_deref().map(read_root).transpose()?;
+    let belief = belief(&config)?;
     let troubles = Troubles::default();
     let descriptors = skerry_runtime::raise_descriptor_limit();
     tracing::debug!(descriptors, "open files that this process may have");
@@ -82,7 +83,7 @@ async fn run(config: Config, origin: Origin, levels: Levels) -> anyhow::Result<(
 
     let profile = reload::profile(&config);
     let local = config.local.wishes;
-    let (ledger, public) = Ledger::load(store.clone(), audience, root, local, profile)?;
+    let (ledger, public) = Ledger::load(store.clone(), audience, belief, local, profile)?;
     let (desk, requests) = Desk::new();
     let containers = Arc::new(Containers::new(&config)?);
     let images = Arc::new(skerry_images::Store::open(&config.state_dir)?);
@@ -145,8 +146,10 @@ async fn run(config: Config, origin: Origin, levels: Levels) -> anyhow::Result<(
         troubles: troubles.clone(),
     };
     let reload = Reload::new(origin, &config, hands);
-    let seen = reporter::Seen { snapshots, ledger: public, troubles };
-    let farewell = connect(&config, store, desk, speaker, seen, &link_in)?;
+    let seen = reporter::Seen { snapshots, ledger: public.clone(), troubles };
+    let farewell = connect(&config, store, desk.clone(), speaker, seen, &link_in)?;
+    let link = farewell.as_ref().map(|(link, _)| link.clone());
+    tokio::spawn(timekeeper::run(desk, link, identity, public));
     until_told(&ending, &reload).await?;
     notify.stopping();
     tracing::info!("ending; agents go on");
@@ -182,7 +185,7 @@ fn connect(
     link_in.send_replace(Some(session.link.clone()));
     link::catch_up(&session.link, &seen.ledger.borrow());
     tokio::spawn(session.task);
-    tokio::spawn(link::serve(session.inbound, desk, seen.troubles.clone()));
+    tokio::spawn(link::serve(session.inbound, session.link.clone(), desk, seen.troubles.clone()));
     let counter = Counter::new(store);
     let link = session.link.clone();
     tokio::spawn(reporter::run(speaker, counter, link, seen));
@@ -213,11 +216,24 @@ fn speaker(
     Ok(Speaker { identity, node, boot_id, host })
 }
 
+/// The roots that were installed. A file that holds none is told to whoever sends a document; agents that
+/// are known run all the same.
+fn belief(config: &Config) -> anyhow::Result<Belief> {
+    let Some(path) = config.trust.root.as_deref() else {
+        return Ok(Belief { roots: None, unproven: config.trust.unproven });
+    };
+    let roots = Roots::parse(&read_root(path)?).map_err(|why| format!("{} {why}", path.display()));
+    if let Err(why) = &roots {
+        tracing::error!(why, "no document will be taken");
+    }
+    Ok(Belief { roots: Some(roots), unproven: config.trust.unproven })
+}
+
 fn read_root(path: &Path) -> anyhow::Result<String> {
     use std::io::Read;
     let mut text = String::new();
     std::fs::File::open(path)
-        .and_then(|file| file.take(ROOT_MAX).read_to_string(&mut text))
+        .and_then(|file| file.take(ROOTS_MAX as u64).read_to_string(&mut text))
         .with_context(|| format!("cannot read the trust root {}", path.display()))?;
     Ok(text)
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use skerry_core::bundle::{Address, Bundle, FORMAT};
+use skerry_core::bundle::{Address, Bundle, FORMAT, Images};
 use skerry_core::report::{Host, Presence, REFUSED_MAX, Report};
 use skerry_core::trust::PublicKey;
 use skerry_core::trust::detached::seal;
@@ -59,6 +59,7 @@ fn messages_are_as_described() {
         agents: BTreeMap::new(),
         clashes: Vec::new(),
         troubles: Vec::new(),
+        trust: None,
         host: Host::default(),
     };
     let refused = &api["components"]["schemas"]["report"]["properties"]["refused"];
@@ -71,7 +72,8 @@ fn messages_are_as_described() {
 
     let [timestamp, snapshot, targets] = [const { String::new() }; 3];
     let release = SignedRelease { timestamp, snapshot, targets };
-    let bundle = Bundle::new(Vec::new(), release, &Address::Node(node), String::new());
+    let images = Images::new(Vec::new(), release.clone());
+    let bundle = Bundle::new(Vec::new(), release, images, &Address::Node(node), String::new());
     let bundle = serde_json::to_value(bundle).unwrap();
     check(&api, "bundle", &bundle);
     assert_eq!(api["components"]["schemas"]["bundle"]["properties"]["format"]["const"], FORMAT);
