@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::workspace::{Overrides, Workspace};
 use crate::{
-    broker, demo, images, init, nodes, output, publish, rotate, sign, status, validate, watch,
+    broker, demo, images, init, nodes, output, publish, rotate, sign, status, time, validate, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -63,6 +63,9 @@ enum Verb {
     Status(status::StatusArgs),
     /// Show changes as they happen, until interrupted
     Watch,
+    /// Tell nodes the time, signed, for those whose clock may be wrong
+    #[command(subcommand)]
+    Time(time::TimeVerb),
     /// Run a small broker on this machine
     Broker(broker::BrokerArgs),
     /// Show the whole of Skerry at work on this machine, and clean up; needs root
@@ -103,6 +106,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Publish(args) => return runtime.block_on(publish::publish(&open()?, &args)),
         Verb::Status(args) => runtime.block_on(status::status(&open()?, &args))?,
         Verb::Watch => runtime.block_on(watch::watch(&open()?))?,
+        Verb::Time(verb) => runtime.block_on(time::time(&open()?, &verb))?,
         Verb::Broker(args) => runtime.block_on(broker::run(&args))?,
         Verb::Demo(args) => return runtime.block_on(demo::demo(&args)),
     }

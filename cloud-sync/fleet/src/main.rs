@@ -26,6 +26,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod testing;
+mod time;
 mod validate;
 mod watch;
 mod workspace;
