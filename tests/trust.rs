@@ -119,19 +119,23 @@ fn agents_of_a_group_run_on_the_nodes_whose_labels_they_name() {
         agent["nodeSelector"] = serde_json::json!({ place: "yes" });
         agent
     };
-    let wanted = [sensor("all", &image, "a"), placed("cold", "north", "a"), placed("warm", "south", "a")];
+    let wanted =
+        [sensor("all", &image, "a"), placed("cold", "north", "a"), placed("warm", "south", "a")];
     let _ = site.fleet.sign(["--group", "boxes"], &wanted);
     let _ = site.fleet.run(["publish", "--group", "boxes"]).ok();
     let pids = until_running(&north, ["all", "cold"]);
     let _ = until_running(&south, ["all", "warm"]);
-    let names = |node: &Node| agents(node).iter().map(|a| a["name"].to_string()).collect::<Vec<_>>();
+    let names =
+        |node: &Node| agents(node).iter().map(|a| a["name"].to_string()).collect::<Vec<_>>();
     assert_eq!((names(&north).len(), names(&south).len()), (2, 2), "and nothing else runs there");
 
     // An agent that is chosen in another way is the same agent.
     let wanted = [placed("all", "north", "a"), placed("cold", "north", "a")];
     let _ = site.fleet.sign(["--group", "boxes"], &wanted);
     let _ = site.fleet.run(["publish", "--group", "boxes"]).ok();
-    south.until("nothing is left in the south", PATIENCE, |node| agents(node).is_empty().then_some(()));
+    south.until("nothing is left in the south", PATIENCE, |node| {
+        agents(node).is_empty().then_some(())
+    });
     north.until("document 2 is in force", PATIENCE, |node| (version(node) == 2).then_some(()));
     assert_eq!(running(&north, ["all", "cold"]), Some(pids));
 }
@@ -151,7 +155,9 @@ fn the_time_is_signed_for_the_node_that_asks_and_lies_about_it_are_not_believed(
     drop(node);
 
     let server = site.fleet.start("time", ["time", "serve"]);
-    until("the time is served", PATIENCE, || server.log().contains("telling the time").then_some(()));
+    until("the time is served", PATIENCE, || {
+        server.log().contains("telling the time").then_some(())
+    });
     let node = site.setup("box-2").start();
     site.fleet.know(&node);
     let mut node = node;
