@@ -306,7 +306,7 @@ impl Ledger {
         let (document, refused) = (self.document.clone(), self.refused.clone());
         let configs = Arc::new(self.local_configs.clone());
         let (profile, local_allowed) = (Arc::new(self.profile.clone()), self.local_allowed);
-        let [director, images] = self.files.clone();
+        let [director, images] = self.files;
         let trust = TrustState { time: self.time.state(clock::moment()), director, images };
         let public = Public {
             desired,
