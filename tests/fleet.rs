@@ -12,6 +12,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use skerry_core::ids::Digest;
+use skerry_core::trust::Roots;
 use skerry_core::trust::detached::seal;
 use skerry_tests::signer::{key, later};
 use skerry_tests::site::{
@@ -155,7 +156,7 @@ fn what_is_not_signed_by_the_fleet_is_refused_with_its_reason() {
 
     refused("garbage", b"\x00\xffno document at all", "not a readable bundle");
     let format = altered(&good, "/format", |_| "skerry-bundle/9".to_owned());
-    refused("another format", &format, "'skerry-bundle/1' is understood");
+    refused("another format", &format, "'skerry-bundle/2' is understood");
     let mut oversized = good.clone();
     oversized.resize((8 << 20) + 1, b' ');
     refused("one byte too many", &oversized, "more than the 8388608 allowed");
@@ -342,7 +343,8 @@ fn a_new_root_signed_by_the_old_one_travels_with_a_document_and_is_followed() {
     let _ = site.fleet.roll_out(BOX, std::slice::from_ref(&one));
     assert_eq!(until_running(&node, ["one"]), [kept]);
 
-    let first = site.scratch.file("first.root.json", &old.roots[0]);
+    let first = Roots::new(old.roots[0].clone(), old.images.roots[0].clone()).to_text();
+    let first = site.scratch.file("first.root.json", &first);
     let late = site.setup("box-2").root(&first).start();
     site.welcome(&late);
     let _ = site.fleet.roll_out("box-2", std::slice::from_ref(&one));

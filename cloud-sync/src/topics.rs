@@ -4,9 +4,9 @@
 //! Never touches the network. Next: [`crate::session`], which subscribes to [`node_filters`].
 //!
 //! ```text
-//! skerry/v1/{tenant}/{node}/desired | command/{id} | blob/{part}…                        down
+//! skerry/v1/{tenant}/{node}/desired | command/{id} | blob/{part}… | time                 down
 //! skerry/v1/{tenant}/{node}/report | status | event | telemetry/{agent}/{channel} |
-//!                           log/{agent} | reply/{id}                                     up
+//!                           log/{agent} | reply/{id} | clock                             up
 //! skerry/v1/{tenant}/group/{group}/desired                                               down
 //! ```
 //! The word `group` stands where a node's name would, so no node can be called that.
@@ -175,6 +175,8 @@ pub enum Down {
     Command(Name),
     /// A piece of content.
     Blob(BlobPath),
+    /// The time, signed: the answer to [`Up::Clock`].
+    Time,
 }
 
 /// What goes up from a node.
@@ -203,6 +205,8 @@ pub enum Up {
         /// The command's id.
         id: Name,
     },
+    /// A question what time it is, answered under [`Down::Time`].
+    Clock,
 }
 
 /// Any topic of Skerry.
@@ -232,6 +236,7 @@ impl Up {
             Self::Telemetry { agent, channel } => format!("{base}/telemetry/{agent}/{channel}"),
             Self::Log { agent } => format!("{base}/log/{agent}"),
             Self::Reply { id } => format!("{base}/reply/{id}"),
+            Self::Clock => format!("{base}/clock"),
         }
     }
 }
@@ -248,6 +253,7 @@ impl Down {
                 let parts: Vec<&str> = path.0.iter().map(Name::as_str).collect();
                 format!("{base}/blob/{}", parts.join("/"))
             }
+            Self::Time => format!("{base}/time"),
         }
     }
 }
@@ -286,6 +292,8 @@ impl FromStr for Topic {
                 let path = path.iter().map(|part| part.parse()).collect::<Result<_, _>>()?;
                 down(Down::Blob(BlobPath::new(path)?))
             }
+            ["time"] => down(Down::Time),
+            ["clock"] => up(Up::Clock),
             ["report"] => up(Up::Report),
             ["status"] => up(Up::Status),
             ["event"] => up(Up::Event),
@@ -302,7 +310,7 @@ impl FromStr for Topic {
 /// The filters a node subscribes to: what comes down to it, and to its groups.
 pub fn node_filters(node: &Address, groups: &[Name]) -> Vec<String> {
     let base = base(&node.tenant, &node.node);
-    let own = ["desired", "command/+", "blob/#"].map(|kind| format!("{base}/{kind}"));
+    let own = ["desired", "command/+", "blob/#", "time"].map(|kind| format!("{base}/{kind}"));
     let groups = groups.iter().map(|group| group_topic(&node.tenant, group));
     own.into_iter().chain(groups).collect()
 }
@@ -322,12 +330,21 @@ pub enum UpKind {
     Log,
     /// [`Up::Reply`], to all commands.
     Reply,
+    /// [`Up::Clock`].
+    Clock,
 }
 
 impl UpKind {
     /// Every kind there is.
-    pub const ALL: [Self; 6] =
-        [Self::Report, Self::Status, Self::Event, Self::Telemetry, Self::Log, Self::Reply];
+    pub const ALL: [Self; 7] = [
+        Self::Report,
+        Self::Status,
+        Self::Event,
+        Self::Telemetry,
+        Self::Log,
+        Self::Reply,
+        Self::Clock,
+    ];
 
     /// The filter for this kind from one node, or from every node of the tenant.
     pub fn filter(self, tenant: &Name, node: Option<&Name>) -> String {
@@ -339,6 +356,7 @@ impl UpKind {
             Self::Telemetry => "telemetry/+/+",
             Self::Log => "log/+",
             Self::Reply => "reply/+",
+            Self::Clock => "clock",
         };
         format!("{ROOT}/{GENERATION}/{tenant}/{node}/{kind}")
     }

@@ -345,6 +345,9 @@ pub struct NodeStatus {
     pub document: Option<DocumentInForce>,
     /// The last documents that were refused, newest last.
     pub refused: Vec<RefusedDocument>,
+    /// What the node trusts, and by which time it judges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Arc<TrustState>>,
     /// The fleet link in a few words, such as `connected` or `offline: connection refused`.
     pub link: String,
     /// Messages that wait for the broker.
@@ -378,7 +381,7 @@ pub struct DocumentInForce {
     pub audience: String,
 }
 
-pub use skerry_core::report::{RefusedDocument, Trouble};
+pub use skerry_core::report::{RefusedDocument, Trouble, TrustState};
 
 /// Why a request was refused.
 #[derive(Debug, Clone, Serialize, Deserialize)]

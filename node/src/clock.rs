@@ -3,8 +3,6 @@
 use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 use skerry_core::time::Tick;
-use skerry_core::trust::Clock;
-use skerry_core::trust::floor::Floor;
 
 /// No clock that shows less than this is right: this version was not made before it. Set at build
 /// time from `SOURCE_DATE_EPOCH` (seconds since 1970) where that is given.
@@ -30,13 +28,30 @@ pub fn boot() -> std::io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
-/// The time by which signatures are judged.
-pub fn for_trust() -> Clock {
-    Floor::new(built()).clock(Timestamp::now())
+/// What both clocks show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The device's own clock, which may be wrong, and may be set.
+    pub wall: Timestamp,
+    /// The clock that counts suspend and never jumps.
+    pub tick: Tick,
+}
+
+impl Moment {
+    /// How far apart both are, in milliseconds: the same until somebody sets the clock.
+    pub fn offset(&self) -> i64 {
+        let tick = i64::try_from(self.tick.0).unwrap_or(i64::MAX);
+        self.wall.as_millisecond().saturating_sub(tick)
+    }
+}
+
+/// Now, by both clocks.
+pub fn moment() -> Moment {
+    Moment { wall: Timestamp::now(), tick: tick() }
 }
 
 /// When this program was made, or a little before.
-fn built() -> Timestamp {
+pub fn built() -> Timestamp {
     let built = option_env!("SOURCE_DATE_EPOCH").and_then(|text| text.parse::<i64>().ok());
     let seconds = built.unwrap_or(MADE_NO_EARLIER);
     Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use skerry_core::admit::{Budget, Profile};
 use skerry_core::agent::Tier;
+use skerry_core::agent::placement::{NodeLabels, check_labels};
 use skerry_core::ids::{GroupName, NodeName, TierName};
 use skerry_core::reading::{self, ReadError};
 use skerry_core::units::{Cpu, Memory};
@@ -32,6 +33,9 @@ pub struct Config {
     /// The groups it is in.
     #[serde(default)]
     pub groups: Vec<GroupName>,
+    /// What is said of it, for agents of a group's document to choose by (`nodeSelector`).
+    #[serde(default)]
+    pub labels: NodeLabels,
     /// Where state is kept.
     #[serde(default = "state_dir")]
     pub state_dir: PathBuf,
@@ -78,9 +82,14 @@ pub struct Config {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trust {
-    /// The first root, as `skerry-fleet init` makes it. Without one no document is accepted.
+    /// The first roots of both repositories, as `skerry-fleet init` makes them. Without them no document is
+    /// accepted.
     #[serde(default)]
     pub root: Option<PathBuf>,
+    /// What is done with a document while the clock is behind the time that has certainly passed, so that
+    /// it may be an old one: `accept`, and report it, or `refuse`.
+    #[serde(default)]
+    pub unproven: skerry_core::trust::floor::Policy,
 }
 
 /// What all requests of agents together may take.
@@ -261,6 +270,7 @@ impl Config {
         Self {
             node: host_name(),
             groups: Vec::new(),
+            labels: NodeLabels::new(),
             state_dir: state_dir(),
             run_dir: run_dir(),
             cgroup: cgroup(),
@@ -301,6 +311,7 @@ impl Config {
             tiers: self.tiers.clone(),
             privileged: self.policy.privileged,
             cpus,
+            labels: self.labels.clone(),
         }
     }
 
@@ -315,6 +326,11 @@ impl Config {
             let wrong = ConfigError::Value { key, problem: "must be an absolute path" };
             if path.is_absolute() { Ok(()) } else { Err(wrong) }
         };
+        if check_labels(&self.labels).is_err() {
+            let problem = "holds at most 64 labels: keys of 1 to 128 letters, digits, '-', '_', '.' and \
+                           '/', values of at most 256 bytes";
+            return Err(ConfigError::Value { key: "labels", problem });
+        }
         absolute("state_dir", &self.state_dir)?;
         absolute("run_dir", &self.run_dir)?;
         absolute("cgroup", &self.cgroup)?;

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use skerry_core::accept::{self, Ledger as Record, Verdict};
 use skerry_core::admit;
-use skerry_core::bundle::{Outcome, verify};
+use skerry_core::bundle::{BundleError, Delivery, Outcome, verify};
 use skerry_core::ids::Digest;
 use skerry_core::report::{REFUSED_MAX, RefusedDocument};
-use skerry_core::trust::{TrustStore, Verified};
+use skerry_core::trust::floor::Policy;
+use skerry_core::trust::{Repository, Verified};
 
 use crate::clock;
-use crate::ledger::{Ledger, LedgerError, ONLY, put};
+use crate::ledger::{Learned, Ledger, LedgerError, ONLY, put};
 use crate::store::Space;
 
 /// What became of a bundle; durable when it is told.
@@ -40,27 +41,30 @@ pub enum Fate {
 pub fn take(ledger: &mut Ledger, bytes: &[u8]) -> Result<Fate, LedgerError> {
     let received = Digest::of(bytes);
     let Some(trust) = ledger.trust.clone() else {
-        let reason = "this node has no trust root; set trust.root in its configuration";
-        return refuse(ledger, received, reason.to_owned(), None);
+        return refuse(ledger, received, ledger.no_trust.clone(), Learned::NOTHING);
     };
-    let Outcome { trust: learned, dropped, result } =
-        verify(&trust, bytes, &ledger.audience, clock::for_trust());
+    let moment = clock::moment();
+    let Outcome { trust: seen, floor, dropped, result } =
+        verify(&trust, bytes, &ledger.audience, ledger.time.now(moment));
     for why in dropped {
         tracing::warn!(%why, "dropped metadata that the current root does not vouch for");
     }
-    let learned = (learned != trust).then_some(learned);
-    let verified = match result {
-        Ok(verified) => verified,
-        Err(why) => return refuse(ledger, received, why.to_string(), learned),
+    let learned = Learned { trust: (seen != trust).then_some(seen), floor: Some(floor) };
+    let delivery = match result.and_then(|delivery| fresh(ledger.unproven, delivery)) {
+        Ok(delivery) => delivery,
+        Err(why) => {
+            ledger.time.doubt(&why, moment);
+            return refuse(ledger, received, why.to_string(), learned);
+        }
     };
-    match accept::judge(ledger.document.as_deref(), &verified) {
+    match accept::judge(ledger.document.as_deref(), &delivery) {
         Ok(Verdict::Next(accepted)) => {
             if let Err(why) = admit::check(&accepted.get().agents, [], &ledger.profile) {
                 return refuse(ledger, received, why.to_string(), learned);
             }
             let fate =
                 Fate::Accepted { version: accepted.get().version, digest: accepted.digest() };
-            commit(ledger, *accepted, &verified, learned)?;
+            commit(ledger, *accepted, &delivery.document, learned)?;
             tracing::info!(?fate, "document accepted");
             Ok(fate)
         }
@@ -72,27 +76,41 @@ pub fn take(ledger: &mut Ledger, bytes: &[u8]) -> Result<Fate, LedgerError> {
     }
 }
 
+/// The node's policy about what a clock cannot prove to be current.
+fn fresh(policy: Policy, delivery: Delivery) -> Result<Delivery, BundleError> {
+    let repository = Repository::Director;
+    match policy.check(delivery.document.proof()) {
+        Ok(()) => Ok(delivery),
+        Err(source) => Err(BundleError::Trust { repository, source }),
+    }
+}
+
 fn commit(
     ledger: &mut Ledger,
     accepted: accept::Accepted<skerry_core::document::Document>,
     verified: &Verified<Vec<u8>>,
-    learned: Option<TrustStore>,
+    learned: Learned,
 ) -> Result<(), LedgerError> {
     let record = Record::of(&accepted, verified);
     let mut changes: Vec<_> =
         record.iter().map(|record| put(Space::Document, ONLY, record)).collect();
-    changes.extend(learned.iter().map(|trust| put(Space::Trust, ONLY, trust)));
+    changes.extend(ledger.changes(&learned));
     ledger.commit(&changes)?;
     ledger.document = Some(Arc::new(accepted));
-    ledger.trust = learned.or_else(|| ledger.trust.take());
+    ledger.learn(learned);
     ledger.publish();
     Ok(())
 }
 
-fn remember(ledger: &mut Ledger, learned: Option<TrustStore>) -> Result<(), LedgerError> {
-    if let Some(trust) = learned {
-        ledger.commit(&[put(Space::Trust, ONLY, &trust)])?;
-        ledger.trust = Some(trust);
+fn remember(ledger: &mut Ledger, learned: Learned) -> Result<(), LedgerError> {
+    let changes = ledger.changes(&learned);
+    if !changes.is_empty() {
+        ledger.commit(&changes)?;
+    }
+    let told = learned.trust.is_some();
+    ledger.learn(learned);
+    if told {
+        ledger.publish();
     }
     Ok(())
 }
@@ -103,7 +121,7 @@ fn refuse(
     ledger: &mut Ledger,
     digest: Digest,
     reason: String,
-    learned: Option<TrustStore>,
+    learned: Learned,
 ) -> Result<Fate, LedgerError> {
     remember(ledger, learned)?;
     let known = ledger.refused.iter_mut().find(|r| r.digest == digest && r.reason == reason);

@@ -4,6 +4,7 @@
 //! committed first, then published to the reconciler, then answered. Documents go through
 //! [`crate::inbox`]; local wishes are handled in `wishes.rs`.
 
+pub mod time;
 mod wishes;
 
 use std::collections::BTreeMap;
@@ -16,13 +17,18 @@ use skerry_core::bundle::Audience;
 use skerry_core::desired::{Desired, LocalWish, Wishes};
 use skerry_core::document::{Configs, Document};
 use skerry_core::ids::{AgentName, DataKey, DataName};
-use skerry_core::report::RefusedDocument;
-use skerry_core::trust::TrustStore;
+use skerry_core::report::{RefusedDocument, TrustState, TrustedFiles};
+use skerry_core::trust::floor::{Floor, Policy};
+use skerry_core::trust::{Repositories, Repository, Roots, TrustStore};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::time::{Time, TimeRequest};
 use crate::api::{Applied, Apply};
-use crate::inbox;
 use crate::store::{Change, Durability, Space, Store, StoreError};
+use crate::{clock, inbox};
+
+/// What a node without roots says to every document.
+const NO_ROOT: &str = "this node has no trust root; set trust.root in its configuration";
 
 /// The key of rows that stand alone in their space.
 pub const ONLY: &[u8] = b"current";
@@ -65,6 +71,9 @@ pub enum LedgerError {
     /// Another local agent needs it.
     #[error("agent '{0}' is needed by '{1}', which depends on it; remove that first, or together")]
     Needed(AgentName, AgentName),
+    /// The kernel gives no random numbers.
+    #[error("no random numbers to ask for the time with: {0}")]
+    Random(getrandom::Error),
     /// The node ends.
     #[error("the node is shutting down")]
     Closed,
@@ -91,6 +100,8 @@ pub enum Request {
     ),
     /// What agents may take has changed, and whether somebody on the node may want any.
     Settle(Profile, bool, oneshot::Sender<Result<(), LedgerError>>),
+    /// Something about the time.
+    Time(TimeRequest),
     /// Somebody on the node changes one agent.
     Change(AgentName, Verb, oneshot::Sender<Result<Applied, LedgerError>>),
 }
@@ -123,13 +134,45 @@ pub struct Public {
     pub profile: Arc<Profile>,
     /// Whether somebody on the node may want agents.
     pub local_allowed: bool,
+    /// What is trusted, and by which time.
+    pub trust: Option<Arc<TrustState>>,
+    /// Whether a document was refused for the time alone.
+    pub waits_for_time: bool,
+}
+
+/// What a node is told to believe.
+#[derive(Debug, Clone, Default)]
+pub struct Belief {
+    /// The first roots of both repositories; or why there are none.
+    pub roots: Option<Result<Roots, String>>,
+    /// What is done with what is not proven to be fresh.
+    pub unproven: Policy,
+}
+
+/// What a bundle taught, whether it was refused or not.
+#[derive(Debug)]
+pub struct Learned {
+    /// What is trusted now, if that has changed.
+    pub trust: Option<Repositories>,
+    /// The clock floor.
+    pub floor: Option<Floor>,
+}
+
+impl Learned {
+    /// Nothing was even looked at.
+    pub const NOTHING: Self = Self { trust: None, floor: None };
 }
 
 /// The ledger's own state; all of it is in the store too.
 pub struct Ledger {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) audience: Audience,
-    pub(crate) trust: Option<TrustStore>,
+    pub(crate) trust: Option<Repositories>,
+    /// Why nothing is trusted, if so.
+    pub(crate) no_trust: String,
+    pub(crate) unproven: Policy,
+    pub(crate) time: Time,
+    files: [Option<TrustedFiles>; 2],
     pub(crate) document: Option<Arc<Accepted<Document>>>,
     pub(crate) refused: Vec<RefusedDocument>,
     pub(crate) profile: Profile,
@@ -140,19 +183,26 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Reads the ledger from the store. `root` is the installed trust root, used when the store has
-    /// no newer one.
+    /// Reads the ledger from the store. The roots of `belief` are those that were installed, used when the
+    /// store has no newer ones.
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn load(
         store: Arc<dyn Store>,
         audience: Audience,
-        root: Option<String>,
+        belief: Belief,
         local_allowed: bool,
         profile: Profile,
     ) -> Result<(Self, watch::Receiver<Public>), LedgerError> {
-        let trust = row(&*store, Space::Trust, "trust")?.or_else(|| root.map(TrustStore::new));
+        let Belief { roots, unproven } = belief;
+        let (roots, no_trust) = match roots {
+            Some(Ok(roots)) => (Some(roots), String::new()),
+            Some(Err(why)) => (None, format!("this node's trust root cannot be used: {why}")),
+            None => (None, NO_ROOT.to_owned()),
+        };
+        let trust = trusted(&*store, roots)?;
+        let time = Time::load(&*store)?;
         let record: Option<Record> = row(&*store, Space::Document, "document")?;
         let document = record.map(|record| record.read()).transpose()?.map(Arc::new);
         let refused = match row(&*store, Space::Refused, "refused") {
@@ -177,10 +227,15 @@ impl Ledger {
             }
         }
         let (public, seen) = watch::channel(Public::default());
+        let files = files(trust.as_ref());
         let ledger = Self {
             store,
             audience,
             trust,
+            no_trust,
+            unproven,
+            time,
+            files,
             document,
             refused,
             profile,
@@ -210,6 +265,7 @@ impl Ledger {
                     self.publish();
                     let _ = done.send(Ok(()));
                 }
+                Request::Time(request) => self.serve_time(request),
                 Request::Change(name, verb, done) => drop(done.send(self.change(&name, verb))),
             }
         }
@@ -218,6 +274,24 @@ impl Ledger {
     /// Makes changes durable.
     pub(crate) fn commit(&self, changes: &[Change]) -> Result<(), LedgerError> {
         Ok(self.store.commit(changes, Durability::Durable)?)
+    }
+
+    /// The rows that keep what was learned.
+    pub(crate) fn changes(&self, learned: &Learned) -> Vec<Change> {
+        let trust = learned.trust.iter().map(|trust| put(Space::Trust, ONLY, trust));
+        let floor = learned.floor.iter().filter_map(|floor| self.time.change(floor));
+        trust.chain(floor).collect()
+    }
+
+    /// Takes what was learned; its rows have been written.
+    pub(crate) fn learn(&mut self, learned: Learned) {
+        if let Some(trust) = learned.trust {
+            self.files = files(Some(&trust));
+            self.trust = Some(trust);
+        }
+        if let Some(floor) = learned.floor {
+            self.time.learn(floor);
+        }
     }
 
     /// Tells everybody what is desired now.
@@ -232,9 +306,40 @@ impl Ledger {
         let (document, refused) = (self.document.clone(), self.refused.clone());
         let configs = Arc::new(self.local_configs.clone());
         let (profile, local_allowed) = (Arc::new(self.profile.clone()), self.local_allowed);
-        let public = Public { desired, document, refused, configs, profile, local_allowed };
+        let [director, images] = self.files;
+        let trust = TrustState { time: self.time.state(clock::moment()), director, images };
+        let public = Public {
+            desired,
+            document,
+            refused,
+            configs,
+            profile,
+            local_allowed,
+            trust: Some(Arc::new(trust)),
+            waits_for_time: self.time.is_doubted(),
+        };
         let _ = self.public.send_replace(public);
     }
+}
+
+/// What is trusted: as it was kept, or the roots that were installed. A node that kept one repository only
+/// keeps what it knew of that one.
+fn trusted(store: &dyn Store, roots: Option<Roots>) -> Result<Option<Repositories>, LedgerError> {
+    let Some(value) = store.get(Space::Trust, ONLY)? else { return Ok(roots.map(Into::into)) };
+    if let Ok(kept) = serde_json::from_slice(&value) {
+        return Ok(Some(kept));
+    }
+    let director: TrustStore =
+        serde_json::from_slice(&value).map_err(|e| LedgerError::Row("trust", e))?;
+    Ok(roots.map(|roots| Repositories { director, ..roots.into() }))
+}
+
+/// What there is to tell of the files of both repositories.
+fn files(trust: Option<&Repositories>) -> [Option<TrustedFiles>; 2] {
+    [Repository::Director, Repository::Images].map(|repository| {
+        let set = trust?.open(repository).ok()?;
+        Some(TrustedFiles::of(&set))
+    })
 }
 
 fn row<T: serde::de::DeserializeOwned>(
@@ -305,6 +410,30 @@ impl Desk {
     /// The ledger is gone.
     pub async fn settle(&self, profile: Profile, local_allowed: bool) -> Result<(), LedgerError> {
         self.ask(|done| Request::Settle(profile, local_allowed, done)).await
+    }
+
+    /// Opens a question for the time, if one is due: its nonce.
+    ///
+    /// # Errors
+    /// There are no random numbers, or the ledger is gone.
+    pub async fn ask_time(&self) -> Result<Option<String>, LedgerError> {
+        self.ask(|done| Request::Time(TimeRequest::Ask(done))).await
+    }
+
+    /// Hands in what may be a signed time. Whether a document deserves another look.
+    ///
+    /// # Errors
+    /// It could not be made durable, or the ledger is gone.
+    pub async fn answer_time(&self, bytes: Vec<u8>) -> Result<bool, LedgerError> {
+        self.ask(|done| Request::Time(TimeRequest::Answer(bytes, done))).await
+    }
+
+    /// Keeps the clock, if it is worth it. Whether a document deserves another look.
+    ///
+    /// # Errors
+    /// It could not be made durable, or the ledger is gone.
+    pub async fn keep_time(&self) -> Result<bool, LedgerError> {
+        self.ask(|done| Request::Time(TimeRequest::Keep(done))).await
     }
 
     /// Waits until the ledger has answered.

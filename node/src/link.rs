@@ -13,7 +13,8 @@ use tokio::sync::mpsc;
 
 use crate::identity::Identity;
 use crate::inbox::Fate;
-use crate::ledger::{Desk, LedgerError, Public};
+use crate::ledger::{Desk, LedgerError};
+use crate::timekeeper;
 use crate::troubles::Troubles;
 
 /// The first pause before a message that could not be kept is taken again, and the longest.
@@ -27,24 +28,28 @@ pub fn presence(identity: &Identity, presence: &Presence) -> bytes::Bytes {
     seal(identity.key(), &text).unwrap_or_default().into()
 }
 
-/// Asks for the document that the broker keeps, when there is none here: a broker that knows this node
-/// from before its disk was flashed anew believes that the node has it.
-pub fn catch_up(link: &Link, public: &Public) {
-    if public.document.is_none()
-        && let Err(error) = link.ask_again()
-    {
+/// Asks for the document that the broker keeps, once in the life of a process: a broker that still has the
+/// session of before believes that the node has it, and cannot know that its disk was flashed anew or came
+/// back from a backup.
+pub fn catch_up(link: &Link) {
+    if let Err(error) = link.ask_again() {
         tracing::warn!(%error, "what the broker keeps was not asked for");
     }
 }
 
 /// Serves what comes down, until the session ends.
-pub async fn serve(mut inbound: mpsc::Receiver<Inbound>, desk: Desk, troubles: Troubles) {
+pub async fn serve(
+    mut inbound: mpsc::Receiver<Inbound>,
+    link: Link,
+    desk: Desk,
+    troubles: Troubles,
+) {
     while let Some(message) = inbound.recv().await {
-        take(message, &desk, &troubles).await;
+        take(message, &link, &desk, &troubles).await;
     }
 }
 
-async fn take(message: Inbound, desk: &Desk, troubles: &Troubles) {
+async fn take(message: Inbound, link: &Link, desk: &Desk, troubles: &Troubles) {
     match &message.topic {
         // An empty retained message means that the topic was cleared: nothing is asked.
         Down::Desired | Down::GroupDesired(_) if message.payload.is_empty() => message.ack.give(),
@@ -52,6 +57,14 @@ async fn take(message: Inbound, desk: &Desk, troubles: &Troubles) {
             if keep(&message.payload, desk, troubles).await {
                 message.ack.give();
             }
+        }
+        // A lost answer is asked for again; so it is acknowledged whatever comes of it.
+        Down::Time => {
+            match desk.answer_time(message.payload.to_vec()).await {
+                Ok(again) => timekeeper::look_again(again, Some(link)),
+                Err(error) => tracing::warn!(%error, "a signed time was not kept"),
+            }
+            message.ack.give();
         }
         other => {
             tracing::debug!(topic = ?other, "nothing is done with this kind of message yet");

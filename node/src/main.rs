@@ -36,6 +36,7 @@ mod reporter;
 mod secrets;
 mod store;
 mod sweep;
+mod timekeeper;
 mod troubles;
 mod volumes;
 mod wake;

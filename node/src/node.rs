@@ -11,6 +11,8 @@ use anyhow::Context;
 use skerry_core::bundle::Audience;
 use skerry_core::ids::NodeName;
 use skerry_core::report::{Host, Presence};
+use skerry_core::trust::Roots;
+use skerry_core::trust::repositories::ROOTS_MAX;
 use skerry_runtime::Kernel;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -21,7 +23,7 @@ use crate::containers::Containers;
 use crate::down::{self, Mark};
 use crate::http;
 use crate::identity::Identity;
-use crate::ledger::{Desk, Ledger, Public};
+use crate::ledger::{Belief, Desk, Ledger, Public};
 use crate::levels::Levels;
 use crate::link;
 use crate::notify::Notify;
@@ -31,10 +33,9 @@ use crate::reconciler::{Reconciler, Snapshot};
 use crate::reload::{self, Hands, Origin, Reload};
 use crate::reporter::{self, Counter, Speaker};
 use crate::store::{HealingStore, Store};
+use crate::timekeeper;
 use crate::troubles::{self, Troubles};
 use crate::wake::Event;
-
-const ROOT_MAX: u64 = 512_000;
 
 /// Runs the node until it is told to end. Agents go on without it.
 ///
@@ -77,6 +78,8 @@ async fn run(config: Config, origin: Origin, levels: Levels) -> anyhow::Result<(
     local.feed_watchdog(&notify);
     let farewell = local.connect(&config, &ground, &link_in)?;
     let reload = local.reload(origin, &config, levels, &ground, &notify);
+    let link = farewell.as_ref().map(|(link, _)| link.clone());
+    local.keep_time(&ground, link);
     until_told(&ending, &reload).await?;
     notify.stopping();
     tracing::info!("ending; {}", what_stays(&local.snapshots.borrow()));
@@ -136,9 +139,9 @@ impl Local {
     /// Agents, before anything else is waited for.
     fn begin(config: &Config, ground: &Ground) -> anyhow::Result<Self> {
         let audience = Audience { node: ground.name.clone(), groups: config.groups.clone() };
-        let root = config.trust.root.as_deref().map(read_root).transpose()?;
+        let belief = belief(config)?;
         let (wishes, profile) = (config.local.wishes, reload::profile(config));
-        let (ledger, public) = Ledger::load(ground.store(), audience, root, wishes, profile)?;
+        let (ledger, public) = Ledger::load(ground.store(), audience, belief, wishes, profile)?;
         let (desk, requests) = Desk::new();
         let containers = Arc::new(Containers::new(config)?);
         let images = Arc::new(skerry_images::Store::open(&config.state_dir)?);
@@ -216,6 +219,12 @@ impl Local {
         connect(config, ground.store(), self.desk.clone(), speaker, seen, link_in)
     }
 
+    /// Asks the fleet for the time, where there is one and the clock cannot be believed.
+    fn keep_time(&self, ground: &Ground, link: Option<skerry_sync::Link>) {
+        let (desk, identity) = (self.desk.clone(), ground.identity.clone());
+        tokio::spawn(timekeeper::run(desk, link, identity, self.ledger.clone()));
+    }
+
     fn reload(
         &self,
         origin: Origin,
@@ -263,9 +272,9 @@ fn connect(
     let outbox = StoredOutbox(store.clone());
     let session = skerry_sync::start(broker, outbox, gone.clone(), move || birth.clone())?;
     link_in.send_replace(Some(session.link.clone()));
-    link::catch_up(&session.link, &seen.ledger.borrow());
+    link::catch_up(&session.link);
     tokio::spawn(session.task);
-    tokio::spawn(link::serve(session.inbound, desk, seen.troubles.clone()));
+    tokio::spawn(link::serve(session.inbound, session.link.clone(), desk, seen.troubles.clone()));
     let counter = Counter::new(store);
     let link = session.link.clone();
     tokio::spawn(reporter::run(speaker, counter, link, seen));
@@ -292,11 +301,24 @@ fn speaker(ground: &Ground) -> anyhow::Result<Speaker> {
     Ok(Speaker { identity: ground.identity.clone(), node: ground.name.clone(), boot_id, host })
 }
 
+/// The roots that were installed. A file that holds none is told to whoever sends a document; agents that
+/// are known run all the same.
+fn belief(config: &Config) -> anyhow::Result<Belief> {
+    let Some(path) = config.trust.root.as_deref() else {
+        return Ok(Belief { roots: None, unproven: config.trust.unproven });
+    };
+    let roots = Roots::parse(&read_root(path)?).map_err(|why| format!("{} {why}", path.display()));
+    if let Err(why) = &roots {
+        tracing::error!(why, "no document will be taken");
+    }
+    Ok(Belief { roots: Some(roots), unproven: config.trust.unproven })
+}
+
 fn read_root(path: &Path) -> anyhow::Result<String> {
     use std::io::Read;
     let mut text = String::new();
     std::fs::File::open(path)
-        .and_then(|file| file.take(ROOT_MAX).read_to_string(&mut text))
+        .and_then(|file| file.take(ROOTS_MAX as u64).read_to_string(&mut text))
         .with_context(|| format!("cannot read the trust root {}", path.display()))?;
     Ok(text)
 }

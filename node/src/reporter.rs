@@ -189,6 +189,7 @@ fn compose(speaker: &Speaker, seen: &mut Seen) -> Report {
         agents: (*snapshot.status).clone(),
         clashes: snapshot.clashes.clone(),
         troubles: seen.troubles.list(),
+        trust: ledger.trust.as_deref().cloned(),
         host: speaker.host.clone(),
     }
 }

@@ -36,11 +36,13 @@ pub enum Space {
     Counter,
     /// Messages that wait for the broker, by sequence number.
     Outbox,
+    /// The time that has certainly passed, one row.
+    Floor,
 }
 
 impl Space {
     /// Every space.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Document,
         Self::Trust,
         Self::Local,
@@ -49,6 +51,7 @@ impl Space {
         Self::Refused,
         Self::Counter,
         Self::Outbox,
+        Self::Floor,
     ];
 
     /// The first byte of its keys.
@@ -62,12 +65,13 @@ impl Space {
             Self::Refused => b'r',
             Self::Counter => b'c',
             Self::Outbox => b'o',
+            Self::Floor => b'f',
         }
     }
 
     /// Whether its rows matter so much that they are kept a second and third time, in exports.
     pub fn is_exported(self) -> bool {
-        matches!(self, Self::Document | Self::Trust | Self::Local | Self::Config)
+        matches!(self, Self::Document | Self::Trust | Self::Local | Self::Config | Self::Floor)
     }
 
     /// Whether its rows may use the last room on the disk. Those of the others can be made again, or

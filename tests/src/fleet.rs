@@ -3,6 +3,7 @@
 //! It only runs the program and hands back what it printed. What the folder holds is the tool's own
 //! affair; tests look at it through the tool.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -106,12 +107,37 @@ impl Fleet {
         let _ = self.run(["nodes", "add", word("node"), word("publicKey")]).ok();
     }
 
-    /// Signs agents as the next document of `--node NAME` or `--group NAME`, and returns the bundle.
+    /// Calls these images genuine, with the offline keys.
+    ///
+    /// # Panics
+    /// When the tool refuses.
+    pub fn vouch(&self, images: &[&str]) {
+        if !images.is_empty() {
+            // What size a manifest has is nothing to the node, which knows images by digest.
+            let words = ["images", "add", "--size", "1"];
+            let _ = self.run(words.iter().chain(images)).ok();
+        }
+    }
+
+    /// Signs agents as the next document of `--node NAME` or `--group NAME`, calls their images genuine,
+    /// and returns the bundle.
     ///
     /// # Panics
     /// When the tool refuses.
     #[must_use]
     pub fn sign(&self, audience: [&str; 2], agents: &[Value]) -> Vec<u8> {
+        let images: BTreeSet<_> =
+            agents.iter().filter_map(|agent| agent["image"].as_str()).collect();
+        self.vouch(&Vec::from_iter(images));
+        self.sign_only(audience, agents)
+    }
+
+    /// As [`Fleet::sign`], with the images that are genuine already.
+    ///
+    /// # Panics
+    /// When the tool refuses.
+    #[must_use]
+    pub fn sign_only(&self, audience: [&str; 2], agents: &[Value]) -> Vec<u8> {
         let file = self.folder.join("agents.json");
         fs::write(&file, json!({ "agents": agents }).to_string()).expect("writing the agents");
         let [kind, name] = audience;

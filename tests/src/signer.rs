@@ -9,10 +9,10 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use skerry_core::bundle::{Address, Bundle};
-use skerry_core::trust::PublicKey;
-use skerry_core::trust::metadata::Root;
-use skerry_core::trust::sign::{Authorities, Holders, Release, SigningKey, sign};
+use skerry_core::bundle::{Address, Bundle, Images};
+use skerry_core::trust::metadata::{Root, TargetMeta};
+use skerry_core::trust::sign::{Authorities, Holders, Release, SignedRelease, SigningKey, sign};
+use skerry_core::trust::{PublicKey, Roots};
 
 use crate::fleet::Fleet;
 
@@ -27,8 +27,10 @@ pub struct Signer {
     pub snapshot: SigningKey,
     /// Signs timestamps.
     pub timestamp: SigningKey,
-    /// All roots, the oldest first; they travel with every document.
+    /// All roots of the director, the oldest first; they travel with every document.
     pub roots: Vec<String>,
+    /// What the images repository says; it travels with every document, too.
+    pub images: Images,
 }
 
 impl Signer {
@@ -38,17 +40,30 @@ impl Signer {
     /// When they can't be read.
     #[must_use]
     pub fn of(fleet: &Fleet) -> Self {
-        let keys = fleet.workspace().join("keys");
-        let key = |role: &str| read_key(&keys.join(format!("{role}.key")));
-        let root = |version: u64| {
-            fs::read_to_string(fleet.workspace().join(format!("roots/{version}.root.json"))).ok()
+        let place = fleet.workspace();
+        let key = |path: &str| read_key(&place.join(format!("keys/{path}.key")));
+        let roots = |of: &str| {
+            let root = |version: u64| {
+                fs::read_to_string(place.join(format!("{of}/roots/{version}.root.json"))).ok()
+            };
+            (1..).map_while(root).collect()
+        };
+        let images = |role: &str| {
+            fs::read_to_string(place.join(format!("images/metadata/{role}.json")))
+                .expect("reading what the images repository says")
+        };
+        let release = SignedRelease {
+            timestamp: images("timestamp"),
+            snapshot: images("snapshot"),
+            targets: images("targets"),
         };
         Self {
-            root: key("root"),
-            targets: key("targets"),
-            snapshot: key("snapshot"),
-            timestamp: key("timestamp"),
-            roots: (1..).map_while(root).collect(),
+            root: key("offline/director-root"),
+            targets: key("online/targets"),
+            snapshot: key("online/snapshot"),
+            timestamp: key("online/timestamp"),
+            roots: roots("director"),
+            images: Images::new(roots("images"), release),
         }
     }
 
@@ -77,19 +92,19 @@ impl Signer {
                                "audience": { "node": node }, "agents": agents });
         let document = document.to_string();
         let address = Address::Node(node.parse().expect("a node's name"));
-        let documents = BTreeMap::from([(address.path(), document.clone().into_bytes())]);
+        let listed = TargetMeta::of(document.as_bytes());
         let release = Release {
             version,
             timestamp_expires: expires,
             snapshot_expires: later(3600),
             targets_expires: later(3600),
-            documents: &documents,
+            listed: &BTreeMap::from([(address.path(), listed)]),
             timestamp_keys: &[&self.timestamp],
             snapshot_keys: &[&self.snapshot],
             targets_keys: &[&self.targets],
         };
         let release = release.sign().expect("signing a release");
-        Bundle::new(self.roots.clone(), release, &address, document)
+        Bundle::new(self.roots.clone(), release, self.images.clone(), &address, document)
     }
 
     /// The next root: signed by the present root key and by that of `next`, to whom it gives the
@@ -117,17 +132,19 @@ impl Signer {
     pub fn install(&self, fleet: &Fleet) {
         let place = fleet.workspace();
         let keys = [
-            ("root", &self.root),
-            ("targets", &self.targets),
-            ("snapshot", &self.snapshot),
-            ("timestamp", &self.timestamp),
+            ("offline/director-root", &self.root),
+            ("online/targets", &self.targets),
+            ("online/snapshot", &self.snapshot),
+            ("online/timestamp", &self.timestamp),
         ];
-        for (role, key) in keys {
-            write(&place.join(format!("keys/{role}.key")), &hex::encode(key.to_bytes()));
+        for (path, key) in keys {
+            write(&place.join(format!("keys/{path}.key")), &hex::encode(key.to_bytes()));
         }
         for (version, root) in (1..).zip(&self.roots) {
-            write(&place.join(format!("roots/{version}.root.json")), root);
-            write(&fleet.root(), root);
+            write(&place.join(format!("director/roots/{version}.root.json")), root);
+        }
+        if let (Some(director), Some(images)) = (self.roots.last(), self.images.roots.last()) {
+            write(&fleet.root(), &Roots::new(director.clone(), images.clone()).to_text());
         }
     }
 }

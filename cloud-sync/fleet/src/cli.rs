@@ -7,11 +7,14 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::workspace::{Overrides, Workspace};
-use crate::{broker, demo, init, nodes, output, publish, sign, status, validate, watch};
+use crate::{
+    broker, demo, images, init, nodes, output, publish, rotate, sign, status, time, validate, watch,
+};
 
 const EXAMPLES: &str = "\
 Examples:
   skerry-fleet init --broker mqtt://broker.example:1883
+  skerry-fleet images add sensor.tar --name sensor
   skerry-fleet nodes pending
   skerry-fleet nodes approve box-1
   skerry-fleet sign -f agents.yaml --node box-1
@@ -40,12 +43,17 @@ struct Cli {
 enum Verb {
     /// Make a workspace: keys, and the root that nodes are given
     Init(init::InitArgs),
+    /// Say which images are genuine; only those can be in a document
+    #[command(subcommand)]
+    Images(images::ImagesVerb),
     /// Check files of agents, as signing does
     Validate(validate::ValidateArgs),
     /// Sign the agents of a file as the next document of a node or a group
     Sign(sign::SignArgs),
     /// Sign the documents as they are anew, before their metadata expires
-    Refresh,
+    Refresh(sign::RefreshArgs),
+    /// Replace keys that may be stolen, or a root that soon expires
+    Rotate(rotate::RotateArgs),
     /// Send the signed document of a node or a group
     Publish(publish::PublishArgs),
     /// Keep the nodes' public keys, by which their reports are recognised
@@ -55,6 +63,9 @@ enum Verb {
     Status(status::StatusArgs),
     /// Show changes as they happen, until interrupted
     Watch,
+    /// Tell nodes the time, signed, for those whose clock may be wrong
+    #[command(subcommand)]
+    Time(time::TimeVerb),
     /// Run a small broker on this machine
     Broker(broker::BrokerArgs),
     /// Show the whole of Skerry at work on this machine, and clean up; needs root
@@ -88,11 +99,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Init(args) => init::init(&dir, &cli.overrides, &args)?,
         Verb::Validate(args) => return validate::validate(&args),
         Verb::Sign(args) => sign::sign(&open()?, &args)?,
-        Verb::Refresh => sign::refresh(&open()?)?,
+        Verb::Refresh(args) => sign::refresh(&open()?, &args)?,
+        Verb::Images(verb) => images::images(&open()?, &verb)?,
+        Verb::Rotate(args) => rotate::rotate(&open()?, &args)?,
         Verb::Nodes(verb) => runtime.block_on(nodes::nodes(&open()?, &verb))?,
         Verb::Publish(args) => return runtime.block_on(publish::publish(&open()?, &args)),
         Verb::Status(args) => runtime.block_on(status::status(&open()?, &args))?,
         Verb::Watch => runtime.block_on(watch::watch(&open()?))?,
+        Verb::Time(verb) => runtime.block_on(time::time(&open()?, &verb))?,
         Verb::Broker(args) => runtime.block_on(broker::run(&args))?,
         Verb::Demo(args) => return runtime.block_on(demo::demo(&args)),
     }

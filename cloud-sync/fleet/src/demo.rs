@@ -78,7 +78,7 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
 async fn play(stage: &mut Stage) -> anyhow::Result<()> {
     prepare::broker(stage).await?;
     let workspace = prepare::keys(stage)?;
-    let image = prepare::image(stage).await?;
+    let image = prepare::image(stage, &workspace).await?;
     let key = prepare::node(stage, &workspace).await?;
     let scene = work::Scene { workspace, image, key };
     let first = work::first_document(stage, &scene).await?;

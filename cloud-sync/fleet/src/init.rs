@@ -1,5 +1,6 @@
-//! `skerry-fleet init`: makes a workspace with its keys and its first root.
+//! `skerry-fleet init`: makes a workspace with its keys, and the first root of both repositories.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
@@ -7,14 +8,14 @@ use clap::Args;
 use jiff::Timestamp;
 use skerry_core::trust::metadata::Root;
 use skerry_core::trust::sign::{Authorities, Holders, sign};
-use skerry_core::trust::{PublicKey, Role};
+use skerry_core::trust::{PublicKey, Repository, Role};
 use skerry_sync::config::Span;
 
 use crate::output;
-use crate::release::ends;
-use crate::workspace::{Expiry, Overrides, ROLES, Workspace};
+use crate::release::{self, ends};
+use crate::workspace::{Expiry, Overrides, REPOSITORIES, ROLES, Workspace};
 
-/// Makes a workspace: one key for each role, and a root that says so
+/// Makes a workspace: one key for each role of both repositories, and roots that say so
 #[derive(Debug, Clone, Default, Args)]
 pub struct InitArgs {
     /// How long the root holds; 365d by default
@@ -29,6 +30,9 @@ pub struct InitArgs {
     /// How long the timestamp holds; 30d by default
     #[arg(long, value_name = "TIME")]
     timestamp_expires: Option<Span>,
+    /// How long the list of images holds, with its snapshot and timestamp; 365d by default
+    #[arg(long, value_name = "TIME")]
+    images_expires: Option<Span>,
 }
 
 /// Makes a workspace, and says what to do with it.
@@ -40,21 +44,28 @@ pub fn init(dir: &Path, overrides: &Overrides, args: &InitArgs) -> anyhow::Resul
         workspace.broker().url,
         workspace.broker().tenant
     ))?;
-    for role in ROLES {
-        let id = PublicKey::of(&workspace.key(role)?).id();
-        output::line(&format!("  {:<10} keys/{role}.key  (key {})", role.name(), id.short()))?;
+    for of in REPOSITORIES {
+        for role in ROLES {
+            let id = PublicKey::of(&workspace.key(of, role)?).id();
+            let path = workspace.key_path(of, role);
+            let path = path.strip_prefix(dir).unwrap_or(&path);
+            let (of, role, path) = (of.name(), role.name(), path.display());
+            output::line(&format!("  {of:<8} {role:<9} {path}  (key {})", id.short()))?;
+        }
     }
     output::line(
         "the keys are not encrypted (that comes later), only kept from other users: mode 0600.\n\
-         keep a copy of keys/root.key offline; without it the other keys cannot be replaced.",
+         move the offline keys to a stick, and copy them: without them stolen keys cannot be replaced,\n\
+         and who steals them says what is genuine. They are asked for by --offline-keys DIR.",
     )?;
     output::line(&format!(
-        "next: give {} to every node, as trust.root in its configuration",
+        "next: give {} to every node, as trust.root in its configuration;\n\
+         say what is genuine with: skerry-fleet images add IMAGE.tar",
         workspace.root_path().display()
     ))
 }
 
-/// Makes a workspace with a root in which one key holds each role.
+/// Makes a workspace with roots in which one key holds each role, and an empty list of images.
 pub fn make(dir: &Path, overrides: &Overrides, args: &InitArgs) -> anyhow::Result<Workspace> {
     let default = Expiry::default();
     let expiry = Expiry {
@@ -62,18 +73,33 @@ pub fn make(dir: &Path, overrides: &Overrides, args: &InitArgs) -> anyhow::Resul
         targets: args.targets_expires.unwrap_or(default.targets),
         snapshot: args.snapshot_expires.unwrap_or(default.snapshot),
         timestamp: args.timestamp_expires.unwrap_or(default.timestamp),
+        images: args.images_expires.unwrap_or(default.images),
     };
     let workspace = Workspace::create(dir, overrides, expiry)?;
     let _lock = workspace.lock()?;
-    let holder = |role| Ok::<_, anyhow::Error>(Holders::one(PublicKey::of(&workspace.key(role)?)));
+    let now = Timestamp::now();
+    for of in REPOSITORIES {
+        put_next_root(&workspace, of, now)?;
+    }
+    release::sign(&workspace, Repository::Images, 1, &BTreeMap::new(), now)?;
+    Ok(workspace)
+}
+
+/// Signs and keeps the next root of a repository, which gives its roles to the keys that the workspace has
+/// now. Its version is returned.
+pub fn put_next_root(workspace: &Workspace, of: Repository, now: Timestamp) -> anyhow::Result<u64> {
+    let holder =
+        |role| Ok::<_, anyhow::Error>(Holders::one(PublicKey::of(&workspace.key(of, role)?)));
     let holders = Authorities {
         root: holder(Role::Root)?,
         timestamp: holder(Role::Timestamp)?,
         snapshot: holder(Role::Snapshot)?,
         targets: holder(Role::Targets)?,
     };
-    let root = Root::new(1, ends(Timestamp::now(), expiry.root), &holders);
-    let root = sign(&root, &[&workspace.key(Role::Root)?]).context("cannot sign the root")?;
-    workspace.put_root(1, &root)?;
-    Ok(workspace)
+    let version = workspace.roots(of)?.len() as u64 + 1;
+    let root = Root::new(version, ends(now, workspace.expiry().root), &holders);
+    let key = workspace.key(of, Role::Root)?;
+    let root = sign(&root, &[&key]).context("cannot sign the root")?;
+    workspace.put_root(of, version, &root)?;
+    Ok(version)
 }

@@ -11,6 +11,7 @@ mod files;
 #[cfg(feature = "generate")]
 #[path = "../../../packaging/generate.rs"]
 mod generate;
+mod images;
 mod init;
 mod judge;
 mod keys;
@@ -19,11 +20,13 @@ mod nodes;
 mod output;
 mod publish;
 mod release;
+mod rotate;
 mod sign;
 mod status;
 mod table;
 #[cfg(test)]
 mod testing;
+mod time;
 mod validate;
 mod watch;
 mod workspace;

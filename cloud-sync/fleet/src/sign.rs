@@ -11,8 +11,10 @@ use skerry_core::agent::AgentSpec;
 use skerry_core::agent::SpecError;
 use skerry_core::bundle::Address;
 use skerry_core::document::{ApiVersion, Configs, Document};
+use skerry_core::genuine::{Genuine, NotGenuine};
 use skerry_core::ids::{GroupName, NodeName};
 use skerry_core::manifest::Manifest;
+use skerry_core::trust::Repository;
 
 use crate::files::{self, Readers};
 use crate::output;
@@ -64,6 +66,24 @@ pub enum SignRefusal {
         file: PathBuf,
         /// What is wrong.
         source: SpecError,
+    },
+    /// It names an image that may not run anywhere.
+    #[error("{file}: {source}")]
+    NotGenuine {
+        /// The file.
+        file: PathBuf,
+        /// Which.
+        source: NotGenuine,
+    },
+    /// Nodes would refuse the release.
+    #[error(
+        "release {offered} is not newer than release {last}, the last one signed; nodes would refuse it"
+    )]
+    Release {
+        /// The version asked for.
+        offered: u64,
+        /// The last one.
+        last: u64,
     },
     /// Nodes would refuse the version.
     #[error(
@@ -118,11 +138,25 @@ fn read(file: &Path) -> anyhow::Result<Content> {
     Ok(Content { agents, configs })
 }
 
+/// Signs all documents anew, as they are, before their metadata expires
+#[derive(Debug, Clone, Default, Args)]
+pub struct RefreshArgs {
+    /// The release's version, where nodes have seen newer ones than this workspace knows of, which came
+    /// back from a backup for instance; one more than the last by default
+    #[arg(long, value_name = "N")]
+    release: Option<u64>,
+}
+
 /// Signs all documents anew, as they are.
-pub fn refresh(workspace: &Workspace) -> anyhow::Result<()> {
+pub fn refresh(workspace: &Workspace, args: &RefreshArgs) -> anyhow::Result<()> {
     let _lock = workspace.lock()?;
     let documents = workspace.documents()?;
-    let version = release::next(workspace, Timestamp::now())?;
+    let last = release::version(workspace, Repository::Director)?;
+    let version = args.release.unwrap_or_else(|| last.saturating_add(1));
+    if version <= last {
+        return Err(SignRefusal::Release { offered: version, last }.into());
+    }
+    release::next_as(workspace, version, Timestamp::now())?;
     output::line(&format!(
         "signed release {version}: {} documents, as they were",
         documents.len()
@@ -145,8 +179,11 @@ pub fn sign_document(
     let document = Document { api_version: ApiVersion::V1, version, audience, configs, agents };
     document.check().map_err(|source| SignRefusal::Spec { file: file.to_owned(), source })?;
     let text = serde_json::to_string(&document)?;
-    workspace.put_document(address, &text)?;
     let now = Timestamp::now();
+    // Before it is kept: a document that no node takes must not stand in the way of the next.
+    Genuine::check(document, &release::catalogue(workspace, now)?)
+        .map_err(|source| SignRefusal::NotGenuine { file: file.to_owned(), source })?;
+    workspace.put_document(address, &text)?;
     release::next(workspace, now)?;
     Ok(release::bundle(workspace, address, now)?)
 }
@@ -158,7 +195,7 @@ fn next_version(
 ) -> anyhow::Result<u64> {
     let last = release::document(workspace, address)?.map_or(0, |(document, _)| document.version);
     match wanted {
-        None => Ok(last + 1),
+        None => Ok(last.saturating_add(1)),
         Some(wanted) if wanted > last => Ok(wanted),
         Some(offered) => {
             Err(SignRefusal::Version { offered, last, address: address.clone() }.into())

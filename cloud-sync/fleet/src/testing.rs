@@ -52,6 +52,7 @@ pub fn report(node: &NodeName) -> Report {
         agents: BTreeMap::new(),
         clashes: Vec::new(),
         troubles: Vec::new(),
+        trust: None,
         host: Host::default(),
     }
 }

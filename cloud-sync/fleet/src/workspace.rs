@@ -1,13 +1,14 @@
 //! The workspace: one folder with everything that an operator keeps.
 //!
 //! ```text
-//! fleet.toml                 broker, tenant, how long signatures hold
-//! keys/ROLE.key              private keys of root, targets, snapshot and timestamp
-//! root.json                  the newest root: what a node is given as trust.root
-//! roots/N.root.json          every root there ever was
-//! metadata/ROLE.json         the newest targets, snapshot and timestamp
-//! documents/KIND-NAME.json   the newest document of each node and group
-//! nodes/NAME.pub             the nodes' public keys
+//! fleet.toml                   broker, tenant, how long signatures hold
+//! keys/online/ROLE.key         what signs each document: the director's targets, snapshot, timestamp
+//! keys/offline/REPO-ROLE.key   the director's root, and all keys of the images; may be elsewhere
+//! root.json                    the newest roots of both: what a node is given as trust.root
+//! REPO/roots/N.root.json       every root there ever was, of director and of images
+//! REPO/metadata/ROLE.json      the newest targets, snapshot and timestamp of each
+//! documents/KIND-NAME.json     the newest document of each node and group
+//! nodes/NAME.pub               the nodes' public keys
 //! ```
 //! It reads and writes files, and decides nothing about documents; next: [`crate::release`].
 
@@ -18,7 +19,7 @@ use serde::Deserialize;
 use skerry_core::bundle::Address;
 use skerry_core::ids::{IdError, NodeName};
 use skerry_core::trust::sign::{SignedRelease, SigningKey};
-use skerry_core::trust::{KeyError, PublicKey, Role};
+use skerry_core::trust::{KeyError, PublicKey, Repository, Role, Roots};
 use skerry_sync::config::Span;
 
 use crate::files::{self, FileError, Lock, Readers};
@@ -26,6 +27,8 @@ use crate::keys::{self, KeysError};
 
 /// The roles, in the order in which people think of them.
 pub const ROLES: [Role; 4] = [Role::Root, Role::Targets, Role::Snapshot, Role::Timestamp];
+/// The repositories, the one that is used each day first.
+pub const REPOSITORIES: [Repository; 2] = [Repository::Director, Repository::Images];
 const SETTINGS: &str = "fleet.toml";
 
 /// What the command line may say instead of `fleet.toml`.
@@ -39,6 +42,10 @@ pub struct Overrides {
     #[arg(long, global = true, value_name = "NAME", env = "SKERRY_TENANT")]
     #[arg(help_heading = "Global options", hide_env_values = true)]
     pub tenant: Option<String>,
+    /// Where the offline keys are, such as on a stick; keys/offline in the workspace by default
+    #[arg(long, global = true, value_name = "DIR", env = "SKERRY_OFFLINE_KEYS")]
+    #[arg(help_heading = "Global options", hide_env_values = true)]
+    pub offline_keys: Option<PathBuf>,
 }
 
 /// Why a workspace cannot be used.
@@ -56,6 +63,19 @@ pub enum WorkspaceError {
     /// A private key cannot be used.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// A key that is kept off line, as it should be.
+    #[error(
+        "{path} is not here, and signs for the {role} of {repository}; name its folder with --offline-keys DIR",
+        path = path.display()
+    )]
+    Offline {
+        /// The file.
+        path: PathBuf,
+        /// Whose.
+        repository: Repository,
+        /// Of which role.
+        role: Role,
+    },
     /// The settings are wrong.
     #[error("{path}: {source}")]
     Settings {
@@ -105,6 +125,8 @@ pub struct Expiry {
     pub snapshot: Span,
     /// The timestamp.
     pub timestamp: Span,
+    /// The same three of the images, which are signed off line, and so not each month.
+    pub images: Span,
 }
 
 const DAY: u64 = 24 * 3600;
@@ -116,15 +138,27 @@ impl Default for Expiry {
             targets: Span::from_secs(90 * DAY),
             snapshot: Span::from_secs(30 * DAY),
             timestamp: Span::from_secs(30 * DAY),
+            images: Span::from_secs(365 * DAY),
         }
     }
 }
 
 impl Expiry {
+    /// How long the file of a role of a repository holds.
+    pub fn of(self, repository: Repository, role: Role) -> Span {
+        match (repository, role) {
+            (_, Role::Root) => self.root,
+            (Repository::Images, _) => self.images,
+            (Repository::Director, Role::Targets) => self.targets,
+            (Repository::Director, Role::Snapshot) => self.snapshot,
+            (Repository::Director, Role::Timestamp) => self.timestamp,
+        }
+    }
+
     fn to_toml(self) -> String {
-        let Self { root, targets, snapshot, timestamp } = self;
+        let Self { root, targets, snapshot, timestamp, images } = self;
         let lines = [("root", root), ("targets", targets), ("snapshot", snapshot)];
-        let lines = lines.into_iter().chain([("timestamp", timestamp)]);
+        let lines = lines.into_iter().chain([("timestamp", timestamp), ("images", images)]);
         lines.map(|(name, span)| format!("{name} = \"{}\"\n", in_days(span))).collect()
     }
 }
@@ -144,6 +178,7 @@ fn in_days(span: Span) -> String {
 #[derive(Debug, Clone)]
 pub struct Workspace {
     dir: PathBuf,
+    offline: PathBuf,
     settings: Settings,
 }
 
@@ -174,7 +209,8 @@ impl Workspace {
         for path in named.into_iter().flatten() {
             *path = dir.join(&*path);
         }
-        Ok(Self { dir: dir.to_owned(), settings })
+        let offline = overrides.offline_keys.clone().unwrap_or_else(|| dir.join("keys/offline"));
+        Ok(Self { dir: dir.to_owned(), offline, settings })
     }
 
     /// Makes the folders, keys and settings of a new workspace. The settings come last: a folder
@@ -187,16 +223,25 @@ impl Workspace {
         overrides: &Overrides,
         expiry: Expiry,
     ) -> Result<Self, WorkspaceError> {
-        let key = |role: Role| dir.join("keys").join(format!("{role}.key"));
-        if dir.join(SETTINGS).exists() || ROLES.iter().any(|role| key(*role).exists()) {
+        let offline = overrides.offline_keys.clone().unwrap_or_else(|| dir.join("keys/offline"));
+        let all = REPOSITORIES.into_iter().flat_map(|of| ROLES.map(|role| (of, role)));
+        let paths: Vec<_> = all.map(|(of, role)| key_path(dir, &offline, of, role)).collect();
+        if dir.join(SETTINGS).exists() || paths.iter().any(|path| path.exists()) {
             return Err(WorkspaceError::Exists(dir.to_owned()));
         }
-        for folder in ["", "roots", "metadata", "documents", "nodes"] {
+        for folder in ["", "documents", "nodes"] {
             files::make_folder(&dir.join(folder), Readers::All)?;
         }
-        files::make_folder(&dir.join("keys"), Readers::Owner)?;
-        for role in ROLES {
-            keys::write(&key(role), &keys::make()?)?;
+        for of in REPOSITORIES {
+            for folder in ["roots", "metadata"] {
+                files::make_folder(&dir.join(of.name()).join(folder), Readers::All)?;
+            }
+        }
+        for folder in [&dir.join("keys"), &dir.join("keys/online"), &offline] {
+            files::make_folder(folder, Readers::Owner)?;
+        }
+        for path in &paths {
+            keys::write(path, &keys::make()?)?;
         }
         let url = overrides.broker.as_deref().unwrap_or("mqtt://127.0.0.1:1883");
         let tenant = overrides.tenant.as_deref().unwrap_or("default");
@@ -231,28 +276,51 @@ impl Workspace {
         Ok(files::lock(&self.dir.join(".lock"))?)
     }
 
-    /// The private key of a role.
+    /// The private key of a role of a repository.
     ///
     /// # Errors
-    /// It cannot be read.
-    pub fn key(&self, role: Role) -> Result<SigningKey, WorkspaceError> {
-        Ok(keys::read(&self.dir.join("keys").join(format!("{role}.key")))?)
+    /// It cannot be read; of one that is kept off line: it is not here.
+    pub fn key(&self, of: Repository, role: Role) -> Result<SigningKey, WorkspaceError> {
+        let path = self.key_path(of, role);
+        match keys::read(&path) {
+            Err(KeysError::File(error)) if error.is_missing() && is_offline(of, role) => {
+                Err(WorkspaceError::Offline { path, repository: of, role })
+            }
+            read => Ok(read?),
+        }
     }
 
-    /// Where the newest root is, to be given to nodes.
+    /// Puts another key in the place of a role's.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub fn put_key(
+        &self,
+        of: Repository,
+        role: Role,
+        key: &SigningKey,
+    ) -> Result<(), WorkspaceError> {
+        Ok(keys::write(&self.key_path(of, role), key)?)
+    }
+
+    /// Where the key of a role is.
+    pub fn key_path(&self, of: Repository, role: Role) -> PathBuf {
+        key_path(&self.dir, &self.offline, of, role)
+    }
+
+    /// Where the newest roots are, to be given to nodes.
     pub fn root_path(&self) -> PathBuf {
         self.dir.join("root.json")
     }
 
-    /// All roots, oldest first.
+    /// All roots of a repository, oldest first.
     ///
     /// # Errors
     /// One cannot be read.
-    pub fn roots(&self) -> Result<Vec<String>, WorkspaceError> {
+    pub fn roots(&self, of: Repository) -> Result<Vec<String>, WorkspaceError> {
         let mut roots = Vec::new();
         for version in 1_u64.. {
-            let path = self.dir.join(format!("roots/{version}.root.json"));
-            match files::read_if_there(&path)? {
+            match files::read_if_there(&self.root_file(of, version))? {
                 Some(root) => roots.push(root),
                 None => break,
             }
@@ -260,22 +328,29 @@ impl Workspace {
         Ok(roots)
     }
 
-    /// Keeps a new root.
+    /// Keeps a new root, and, once there is one of each repository, both for new nodes.
     ///
     /// # Errors
     /// The file system refused.
-    pub fn put_root(&self, version: u64, root: &str) -> Result<(), WorkspaceError> {
-        let path = self.dir.join(format!("roots/{version}.root.json"));
-        files::write(&path, root.as_bytes(), Readers::All)?;
-        Ok(files::write(&self.root_path(), root.as_bytes(), Readers::All)?)
+    pub fn put_root(&self, of: Repository, version: u64, root: &str) -> Result<(), WorkspaceError> {
+        files::write(&self.root_file(of, version), root.as_bytes(), Readers::All)?;
+        let newest = |of| Ok::<_, WorkspaceError>(self.roots(of)?.pop());
+        let both = newest(Repository::Director)?.zip(newest(Repository::Images)?);
+        let Some((director, images)) = both else { return Ok(()) };
+        let text = Roots::new(director, images).to_text();
+        Ok(files::write(&self.root_path(), text.as_bytes(), Readers::All)?)
     }
 
-    /// The newest metadata, if anything was ever signed.
+    fn root_file(&self, of: Repository, version: u64) -> PathBuf {
+        self.dir.join(format!("{of}/roots/{version}.root.json"))
+    }
+
+    /// The newest metadata of a repository, if anything was ever signed.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn release(&self) -> Result<Option<SignedRelease>, WorkspaceError> {
-        let read = |role: Role| files::read_if_there(&self.metadata_path(role));
+    pub fn release(&self, of: Repository) -> Result<Option<SignedRelease>, WorkspaceError> {
+        let read = |role: Role| files::read_if_there(&self.metadata_path(of, role));
         let (timestamp, snapshot, targets) =
             (read(Role::Timestamp)?, read(Role::Snapshot)?, read(Role::Targets)?);
         Ok(timestamp
@@ -288,18 +363,18 @@ impl Workspace {
     ///
     /// # Errors
     /// The file system refused.
-    pub fn put_release(&self, release: &SignedRelease) -> Result<(), WorkspaceError> {
-        let SignedRelease { timestamp, snapshot, targets } = release;
+    pub fn put_release(&self, of: Repository, new: &SignedRelease) -> Result<(), WorkspaceError> {
+        let SignedRelease { timestamp, snapshot, targets } = new;
         for (role, text) in
             [(Role::Targets, targets), (Role::Snapshot, snapshot), (Role::Timestamp, timestamp)]
         {
-            files::write(&self.metadata_path(role), text.as_bytes(), Readers::All)?;
+            files::write(&self.metadata_path(of, role), text.as_bytes(), Readers::All)?;
         }
         Ok(())
     }
 
-    fn metadata_path(&self, role: Role) -> PathBuf {
-        self.dir.join("metadata").join(format!("{role}.json"))
+    fn metadata_path(&self, of: Repository, role: Role) -> PathBuf {
+        self.dir.join(format!("{of}/metadata/{role}.json"))
     }
 
     /// The newest document of each audience.
@@ -363,6 +438,20 @@ impl Workspace {
     pub fn put_node(&self, name: &NodeName, key: PublicKey) -> Result<(), WorkspaceError> {
         let path = self.dir.join(format!("nodes/{name}.pub"));
         Ok(files::write(&path, format!("{}\n", key.to_hex()).as_bytes(), Readers::All)?)
+    }
+}
+
+/// Whether a key is needed so seldom that it should not be where documents are signed: with it, a thief could
+/// say what is genuine, or keep the owner out.
+pub fn is_offline(of: Repository, role: Role) -> bool {
+    of == Repository::Images || role == Role::Root
+}
+
+fn key_path(dir: &Path, offline: &Path, of: Repository, role: Role) -> PathBuf {
+    if is_offline(of, role) {
+        offline.join(format!("{of}-{role}.key"))
+    } else {
+        dir.join(format!("keys/online/{role}.key"))
     }
 }
 

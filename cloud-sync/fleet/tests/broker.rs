@@ -13,7 +13,7 @@ use skerry_core::ids::Digest;
 use skerry_core::report::{DocumentRef, Host, Presence, RefusedDocument, Report};
 use skerry_core::trust::detached::seal;
 use skerry_core::trust::sign::SigningKey;
-use skerry_core::trust::{Clock, PublicKey, TrustStore};
+use skerry_core::trust::{Clock, PublicKey, Repositories, Roots};
 use skerry_sync::topics::node_filters;
 use skerry_sync::{Address, Client, Config, Message, Topic, Up};
 use tokio::sync::mpsc::Receiver;
@@ -84,7 +84,7 @@ struct Node {
     messages: Receiver<Message>,
     address: Address,
     key: SigningKey,
-    trust: TrustStore,
+    trust: Repositories,
     report: Report,
 }
 
@@ -107,9 +107,10 @@ impl Node {
             agents: BTreeMap::new(),
             clashes: Vec::new(),
             troubles: Vec::new(),
+            trust: None,
             host: Host::default(),
         };
-        Self { client, messages, address, key, trust: TrustStore::new(root), report }
+        Self { client, messages, address, key, trust: Roots::parse(&root).unwrap().into(), report }
     }
 
     fn public_key(&self) -> String {
@@ -132,10 +133,12 @@ impl Node {
         let message = tokio::time::timeout(PATIENCE, self.messages.recv()).await.unwrap().unwrap();
         let now = jiff::Timestamp::now();
         let audience = Audience { node: self.report.node.clone(), groups: Vec::new() };
-        let outcome = verify(&self.trust, &message.payload, &audience, Clock { now, floor: now });
+        let clock = Clock { now, floor: now };
+        let outcome = verify(&self.trust, &message.payload, &audience, clock.into());
         self.trust = outcome.trust;
         match outcome.result {
-            Ok(verified) => {
+            Ok(delivery) => {
+                let verified = delivery.document;
                 let version = Document::parse(verified.value()).unwrap().version;
                 let digest = verified.proof().digest;
                 self.report.document = Some(DocumentRef { version, digest });
@@ -198,7 +201,7 @@ async fn a_refusal_is_told_with_its_reason() {
     let output = waiting.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("box-1 refused document 1: timestamp"), "{said}");
+    assert!(said.contains("box-1 refused document 1: director: timestamp"), "{said}");
 }
 
 #[tokio::test]

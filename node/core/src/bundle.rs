@@ -1,10 +1,10 @@
 //! One message that carries a document with everything that proves it.
 //!
-//! Decides whether a bundle, from the broker or from a stick, holds a document for this node that
-//! the trusted root vouches for. It must never look into the document, and never let a bundle that
-//! was refused take back what a node already trusts: [`Outcome::trust`] is to be persisted in every
-//! case. The rules of trust are in [`crate::trust::set`]; what becomes of the document is decided
-//! by those who take [`Verified`].
+//! Decides whether a bundle, from the broker or from a stick, holds a document for this node that the
+//! director vouches for, and what the images repository says at the same moment. It must never look into
+//! the document, and never let a bundle that was refused take back what a node already trusts:
+//! [`Outcome::trust`] is to be persisted in every case. The rules of trust are in [`crate::trust::set`];
+//! what becomes of the document is decided by those who take [`Delivery`]: [`crate::accept`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,12 +12,16 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{GroupName, NodeName};
+use crate::trust::floor::Floor;
 use crate::trust::search::Search;
 use crate::trust::sign::SignedRelease;
-use crate::trust::{Clock, Limits, TrustError, TrustStore, TrustedSet, Verified, cut};
+use crate::trust::{
+    Catalogue, Clock, Limits, Now, Repositories, Repository, RootsError, TrustError, TrustedSet,
+    Verified, cut,
+};
 
 /// The format's name and version.
-pub const FORMAT: &str = "skerry-bundle/1";
+pub const FORMAT: &str = "skerry-bundle/2";
 /// The most bytes of a bundle.
 pub const BUNDLE_MAX: usize = 8 << 20;
 
@@ -73,8 +77,16 @@ pub enum BundleError {
         node: NodeName,
     },
     /// The metadata or the document failed a rule of trust.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
+    #[error("{repository}: {source}")]
+    Trust {
+        /// Whose.
+        repository: Repository,
+        /// Which rule.
+        source: TrustError,
+    },
+    /// What the node itself keeps cannot be used.
+    #[error("kept by this node: {0}")]
+    Kept(RootsError),
 }
 
 impl BundleError {
@@ -84,7 +96,10 @@ impl BundleError {
             Self::TooLarge { .. } | Self::TooManyRoots { .. } => "size",
             Self::Malformed { .. } | Self::Format { .. } | Self::NotOneDocument { .. } => "format",
             Self::NoAddress { .. } | Self::NotForUs { .. } => "audience",
-            Self::Trust(trust) => trust.rule(),
+            Self::Trust { source, .. } | Self::Kept(RootsError::Root { source, .. }) => {
+                source.rule()
+            }
+            Self::Kept(_) => "format",
         }
     }
 }
@@ -155,6 +170,8 @@ pub struct Bundle {
     pub format: String,
     /// What the online repository says.
     pub director: Director,
+    /// What the offline repository says.
+    pub images: Images,
 }
 
 /// The files of the repository that says which node gets what.
@@ -167,6 +184,17 @@ pub struct Director {
     pub metadata: MetadataFiles,
     /// The document, by its path.
     pub targets: BTreeMap<String, String>,
+}
+
+/// The files of the repository that says which images are genuine. The images themselves come by other
+/// ways, and are known by their digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Images {
+    /// Roots in order; those that a node has already are passed over.
+    #[serde(default)]
+    pub roots: Vec<String>,
+    /// The other files.
+    pub metadata: MetadataFiles,
 }
 
 /// The files that prove the document.
@@ -183,16 +211,40 @@ pub struct MetadataFiles {
     pub delegated: BTreeMap<String, String>,
 }
 
+impl From<SignedRelease> for MetadataFiles {
+    fn from(SignedRelease { timestamp, snapshot, targets }: SignedRelease) -> Self {
+        Self { timestamp, snapshot, targets, delegated: BTreeMap::new() }
+    }
+}
+
+/// What both repositories say at one moment: a document of the director, and what is genuine.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The document's bytes.
+    pub document: Verified<Vec<u8>>,
+    /// What the images repository vouches for.
+    pub catalogue: Catalogue,
+}
+
 /// What came of a bundle.
 #[derive(Debug)]
 #[must_use]
 pub struct Outcome {
     /// What to persist now, whether the bundle was refused or not.
-    pub trust: TrustStore,
+    pub trust: Repositories,
+    /// The clock floor as it is now: lower, when a root took back the key that had raised it.
+    pub floor: Floor,
     /// Persisted files that had to be dropped, and why.
     pub dropped: Vec<TrustError>,
-    /// The document's bytes, or the rule that refused them.
-    pub result: Result<Verified<Vec<u8>>, BundleError>,
+    /// What was delivered, or the rule that refused it.
+    pub result: Result<Delivery, BundleError>,
+}
+
+impl Images {
+    /// The files of a release.
+    pub fn new(roots: Vec<String>, release: SignedRelease) -> Self {
+        Self { roots, metadata: release.into() }
+    }
 }
 
 impl Bundle {
@@ -200,22 +252,18 @@ impl Bundle {
     pub fn new(
         roots: Vec<String>,
         release: SignedRelease,
+        images: Images,
         address: &Address,
         document: String,
     ) -> Self {
-        let SignedRelease { timestamp, snapshot, targets } = release;
         Self {
             format: FORMAT.to_owned(),
             director: Director {
                 roots,
-                metadata: MetadataFiles {
-                    timestamp,
-                    snapshot,
-                    targets,
-                    delegated: BTreeMap::new(),
-                },
+                metadata: release.into(),
                 targets: BTreeMap::from([(address.path(), document)]),
             },
+            images,
         }
     }
 
@@ -235,9 +283,11 @@ impl Bundle {
             return Err(BundleError::Format { found: cut(&found) });
         }
         let bundle: Self = serde_json::from_slice(bytes).map_err(malformed)?;
-        let (limit, actual) = (Limits::DEFAULT.roots, bundle.director.roots.len());
-        if actual > limit {
-            return Err(BundleError::TooManyRoots { limit, actual });
+        for actual in [bundle.director.roots.len(), bundle.images.roots.len()] {
+            let limit = Limits::DEFAULT.roots;
+            if actual > limit {
+                return Err(BundleError::TooManyRoots { limit, actual });
+            }
         }
         Ok(bundle)
     }
@@ -270,37 +320,84 @@ impl Bundle {
 
 /// Verifies a bundle against what the node trusts, at one fixed time. A bundle that is malformed, or
 /// for somebody else, changes nothing; after that each file counts as soon as it has passed.
-pub fn verify(store: &TrustStore, bundle: &[u8], audience: &Audience, clock: Clock) -> Outcome {
-    let mut set = match TrustedSet::new(store, Limits::DEFAULT) {
-        Ok(set) => set,
+pub fn verify(trust: &Repositories, bundle: &[u8], audience: &Audience, now: Now) -> Outcome {
+    let open = |repository| trust.open(repository).map_err(BundleError::Kept);
+    let sets = open(Repository::Director).and_then(|set| Ok((set, open(Repository::Images)?)));
+    let (mut director, mut images) = match sets {
+        Ok(sets) => sets,
         Err(why) => {
-            let (trust, result) = (store.clone(), Err(why.into()));
-            return Outcome { trust, dropped: Vec::new(), result };
+            let (trust, result) = (trust.clone(), Err(why));
+            return Outcome { trust, floor: now.floor, dropped: Vec::new(), result };
         }
     };
-    let result = update(&mut set, bundle, audience, clock);
-    Outcome { trust: set.to_store(), dropped: set.dropped().to_vec(), result }
+    let mut now = now;
+    let taken = take(&mut director, &mut images, bundle, audience, &mut now);
+    let trust = Repositories { director: director.to_store(), images: images.to_store() };
+    let dropped = [director.dropped(), images.dropped()].concat();
+    let result = taken.and_then(|(document, bundle)| {
+        let catalogue = Catalogue::new(images, bundle.images.metadata.delegated, now.clock());
+        Ok(Delivery { document, catalogue: catalogue.map_err(by(Repository::Images))? })
+    });
+    Outcome { trust, floor: now.floor, dropped, result }
 }
 
-fn update(
-    set: &mut TrustedSet,
-    bundle: &[u8],
+/// Both repositories learn what they can before either refuses: neither may keep the other from a new root.
+fn take(
+    director: &mut TrustedSet,
+    images: &mut TrustedSet,
+    bytes: &[u8],
     audience: &Audience,
-    clock: Clock,
-) -> Result<Verified<Vec<u8>>, BundleError> {
-    let bundle = Bundle::parse(bundle)?;
+    now: &mut Now,
+) -> Result<(Verified<Vec<u8>>, Bundle), BundleError> {
+    let bundle = Bundle::parse(bytes)?;
     let (path, document) = bundle.document(audience)?;
-    let files = &bundle.director.metadata;
-    let _ = set.update_roots(bundle.director.roots.iter().map(String::as_bytes))?;
+    let roots = |roots: &[String], set: &mut TrustedSet| {
+        set.update_roots(roots.iter().map(String::as_bytes)).map(drop)
+    };
+    let director_roots = roots(&bundle.director.roots, director);
+    let images_roots = roots(&bundle.images.roots, images);
+    // Whoever held a key that was taken away may have pushed the floor far ahead with it.
+    if director.keys_were_taken() {
+        now.floor = now.floor.without_signed();
+    }
+    let clock = now.clock();
+    let said = director_roots.and_then(|()| {
+        update(director, &bundle.director.metadata, clock)?;
+        let mut search = Search::new(director, path, clock)?;
+        search.follow(director, &bundle.director.metadata.delegated, clock)?;
+        search.finish(director)?.verify(document.as_bytes())
+    });
+    let genuine = images_roots.and_then(|()| update(images, &bundle.images.metadata, clock));
+    let document = said.map_err(by(Repository::Director))?;
+    genuine.map_err(by(Repository::Images))?;
+    Ok((document, bundle))
+}
+
+/// One repository's files, in TUF's order.
+fn update(set: &mut TrustedSet, files: &MetadataFiles, clock: Clock) -> Result<(), TrustError> {
     let _ = set.update_timestamp(files.timestamp.as_bytes(), clock)?;
     let _ = set.update_snapshot(files.snapshot.as_bytes(), clock)?;
     let _ = set.update_targets(files.targets.as_bytes(), clock)?;
-    let mut search = Search::new(set, path, clock)?;
-    while let Some(role) = search.wanted(set)?.map(|wanted| wanted.role.to_owned()) {
-        let Some(file) = files.delegated.get(&role) else { break };
-        search.visit(set, file.as_bytes(), clock)?;
-    }
-    Ok(search.finish(set)?.verify(document.as_bytes())?)
+    Ok(())
+}
+
+fn by(repository: Repository) -> impl Fn(TrustError) -> BundleError {
+    move |source| BundleError::Trust { repository, source }
+}
+
+/// What the images repository says by these files, to whoever knows its first root.
+///
+/// # Errors
+/// A node would refuse them.
+pub fn catalogue(root: String, images: &Images, clock: Clock) -> Result<Catalogue, BundleError> {
+    let open = || {
+        let store = crate::trust::TrustStore::new(root);
+        let mut set = TrustedSet::new(&store, Limits::DEFAULT)?;
+        let _ = set.update_roots(images.roots.iter().map(String::as_bytes))?;
+        update(&mut set, &images.metadata, clock)?;
+        Catalogue::new(set, images.metadata.delegated.clone(), clock)
+    };
+    open().map_err(by(Repository::Images))
 }
 
 fn check_size(bytes: &[u8]) -> Result<(), BundleError> {

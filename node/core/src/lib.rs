@@ -12,6 +12,7 @@ pub mod book;
 pub mod bundle;
 pub mod desired;
 pub mod document;
+pub mod genuine;
 pub mod health;
 pub mod ids;
 pub mod manifest;

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AgentName, Digest, NodeName};
 use crate::plan::Status;
-use crate::trust::PublicKey;
+use crate::trust::{Freshness, PublicKey, TrustedSet};
 
 /// The most refusals that are kept and told.
 pub const REFUSED_MAX: usize = 8;
@@ -43,8 +44,75 @@ pub struct Report {
     /// What stands in the way of the node itself, such as a full disk.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub troubles: Vec<Trouble>,
+    /// What the node trusts, and by which time it judges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<TrustState>,
     /// The machine.
     pub host: Host,
+}
+
+/// What the node trusts, and by which time it judges.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrustState {
+    /// The time.
+    pub time: TimeState,
+    /// The files of the director; none without a root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub director: Option<TrustedFiles>,
+    /// The files of the images; none without a root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<TrustedFiles>,
+}
+
+/// How far the node's time is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TimeState {
+    /// Whether it is proven that what is in force had not expired when it was judged by this time.
+    pub freshness: Freshness,
+    /// Where the time comes from.
+    pub source: TimeSource,
+    /// A time that has certainly passed, as it is kept.
+    pub floor: Timestamp,
+}
+
+/// Where a time comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimeSource {
+    /// Somebody trusted signed it, in this boot.
+    Signed,
+    /// The device's own clock.
+    Clock,
+}
+
+/// The files of one repository that a node trusts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrustedFiles {
+    /// The version of the root.
+    pub root: u64,
+    /// The version of the timestamp; no older release is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<u64>,
+    /// When the first of them ends.
+    pub expires: Timestamp,
+}
+
+impl TrustedFiles {
+    /// What there is to tell of a set.
+    pub fn of(set: &TrustedSet) -> Self {
+        let ends = [
+            Some(set.root().expires),
+            set.timestamp().map(|file| file.expires),
+            set.snapshot().map(|file| file.expires),
+            set.targets().map(|file| file.expires),
+        ];
+        let expires = ends.into_iter().flatten().min().unwrap_or(Timestamp::MIN);
+        let timestamp = set.timestamp().map(|file| file.version);
+        Self { root: set.root().version, timestamp, expires }
+    }
 }
 
 /// The most troubles that are told.

@@ -13,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 mod canonical;
+pub mod catalogue;
 pub mod client;
 mod delegation;
 pub mod detached;
@@ -21,17 +22,21 @@ mod error;
 pub mod floor;
 mod keys;
 pub mod metadata;
+pub mod repositories;
 pub mod search;
 pub mod set;
 pub mod sign;
+pub mod signed_time;
 mod strict;
 mod verified;
 
+pub use catalogue::Catalogue;
 pub use envelope::KeysFault;
 pub(crate) use error::cut;
 pub use error::{DelegationFault, TrustError};
-pub use floor::{Clock, Freshness};
+pub use floor::{Clock, Freshness, Now};
 pub use keys::{KeyError, KeyId, OtherKey, PublicKey, ReadOther};
+pub use repositories::{Repositories, Repository, Roots, RootsError};
 pub use set::TrustedSet;
 pub use verified::{Proof, Verified};
 

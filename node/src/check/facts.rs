@@ -86,7 +86,6 @@ impl Facts {
         let root = rustix::process::geteuid().is_root();
         let trial = try_needs(&places::nearest(&config.state_dir));
         let groups = skerry_runtime::Kernel::probe().map_err(|error| error.to_string());
-        let clock = crate::clock::for_trust();
         Self {
             root,
             capabilities_missing: capabilities_missing(),
@@ -101,8 +100,8 @@ impl Facts {
             descriptors: getrlimit(Resource::Nofile).maximum,
             node_says: NodeSays::ask(&settings.socket(config)),
             entropy: entropy(),
-            now: clock.now,
-            floor: clock.floor,
+            now: jiff::Timestamp::now(),
+            floor: crate::clock::built(),
             watchdogs: names_in("/sys/class/watchdog"),
             config_trouble: loaded.trouble,
             config_forbidden: loaded.forbidden,

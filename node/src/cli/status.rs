@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
+use skerry_core::report::TimeSource;
+use skerry_core::trust::Freshness;
 
 use super::{Format, output};
-use crate::api::NodeStatus;
+use crate::api::{NodeStatus, TrustState};
 use crate::client::Client;
 
 /// Shows the node itself
@@ -77,6 +79,8 @@ fn text(status: &NodeStatus) -> String {
         ("Key id", status.key_id.clone()),
         ("Public key", status.public_key.clone()),
         ("Document", document),
+        ("Trust", trust(status)),
+        ("Time", time(status)),
         ("Agents", agents),
         ("Link", status.link.clone()),
         ("Outbox", format!("{} waiting", status.outbox)),
@@ -99,6 +103,38 @@ fn text(status: &NodeStatus) -> String {
     }));
     let line = |(name, value): (&str, String)| format!("{:<12}{value}", format!("{name}:"));
     lines.into_iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Which releases are trusted, and until when.
+fn trust(status: &NodeStatus) -> String {
+    let Some(state) = &status.trust else { return "not known".to_owned() };
+    let each = [("director", &state.director), ("images", &state.images)];
+    let told = each.into_iter().filter_map(|(name, files)| {
+        let files = files.as_ref()?;
+        let release = files.timestamp.map_or_else(String::new, |n| format!(" release {n},"));
+        Some(format!("{name}: root {},{release} until {}", files.root, files.expires))
+    });
+    let told: Vec<_> = told.collect();
+    if told.is_empty() { "no root".to_owned() } else { told.join("; ") }
+}
+
+/// How far the time is believed.
+fn time(status: &NodeStatus) -> String {
+    let Some(TrustState { time, .. }) = status.trust.as_deref() else {
+        return "not known".to_owned();
+    };
+    let source = match time.source {
+        TimeSource::Signed => "signed by the fleet",
+        TimeSource::Clock => "this device's clock",
+    };
+    match time.freshness {
+        Freshness::Proven => format!("{source}; not before {}", time.floor),
+        Freshness::Unproven => format!(
+            "{source}, which is behind what has certainly passed ({}): whether documents are current is \
+             unproven; agents are not touched",
+            time.floor
+        ),
+    }
 }
 
 #[cfg(test)]

@@ -183,6 +183,7 @@ impl Node {
                 audience: document.get().audience.to_string(),
             }),
             refused: ledger.refused,
+            trust: ledger.trust,
             link: link.as_ref().map_or_else(
                 || "no broker configured".to_owned(),
                 |link| words(&link.state().borrow()),
@@ -223,7 +224,7 @@ pub(super) fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Re
                     StatusCode::CONFLICT
                 }
                 LedgerError::Spec(_) => StatusCode::BAD_REQUEST,
-                LedgerError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+                LedgerError::Random(_) | LedgerError::Closed => StatusCode::SERVICE_UNAVAILABLE,
                 LedgerError::Store(StoreError::Disk { .. }) => StatusCode::INSUFFICIENT_STORAGE,
                 LedgerError::Store(_) | LedgerError::Row(..) | LedgerError::Document(_) => {
                     StatusCode::INTERNAL_SERVER_ERROR

@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::{Timestamp, ToSpan};
 use skerry_core::admit::Profile;
 use skerry_core::agent::AgentSpec;
-use skerry_core::bundle::{Address, Audience, Bundle};
+use skerry_core::bundle::{Address, Audience, Bundle, Images};
 use skerry_core::document::{ApiVersion, Document};
-use skerry_core::trust::PublicKey;
-use skerry_core::trust::metadata::Root;
-use skerry_core::trust::sign::{Authorities, Holders, Release, SigningKey, sign};
+use skerry_core::trust::catalogue::ImageNotes;
+use skerry_core::trust::metadata::{Root, TargetMeta};
+use skerry_core::trust::sign::{Authorities, Holders, Release, SignedRelease, SigningKey, sign};
+use skerry_core::trust::{PublicKey, Roots};
 use tokio::sync::watch;
 
 use super::*;
-use crate::ledger::Public;
+use crate::ledger::{Belief, Public};
 use crate::store::memory::MemoryStore;
 use crate::store::{Change, Durability, Row, Store, StoreError};
 
@@ -40,51 +41,81 @@ impl Store for Faulty {
     }
 }
 
-fn key() -> SigningKey {
-    SigningKey::from_bytes(&[7; 32])
+const DIRECTOR: u8 = 7;
+const IMAGES: u8 = 8;
+
+fn key(of: u8) -> SigningKey {
+    SigningKey::from_bytes(&[of; 32])
 }
 
-fn root() -> String {
-    let holders = Holders::one(PublicKey::of(&key()));
+fn root(of: u8) -> String {
+    let holders = Holders::one(PublicKey::of(&key(of)));
     let all = Authorities {
         root: holders.clone(),
         timestamp: holders.clone(),
         snapshot: holders.clone(),
         targets: holders,
     };
-    sign(&Root::new(1, Timestamp::now() + 24.hours(), &all), &[&key()]).unwrap()
+    sign(&Root::new(1, Timestamp::now() + 24.hours(), &all), &[&key(of)]).unwrap()
 }
 
-fn bundle(release: u64, version: u64, agents: &[&str]) -> Vec<u8> {
+fn release(of: u8, version: u64, listed: &BTreeMap<String, TargetMeta>) -> SignedRelease {
+    release_until(of, version, listed, Timestamp::now() + 24.hours())
+}
+
+fn release_until(
+    of: u8,
+    version: u64,
+    listed: &BTreeMap<String, TargetMeta>,
+    expires: Timestamp,
+) -> SignedRelease {
+    let signed = Release {
+        version,
+        timestamp_expires: expires,
+        snapshot_expires: expires,
+        targets_expires: expires,
+        listed,
+        timestamp_keys: &[&key(of)],
+        snapshot_keys: &[&key(of)],
+        targets_keys: &[&key(of)],
+    };
+    signed.sign().unwrap()
+}
+
+fn image() -> Digest {
+    Digest::of(b"image")
+}
+
+/// A bundle in which the images repository lists these.
+fn bundle_of(release_version: u64, version: u64, agents: &[&str], genuine: &[Digest]) -> Bundle {
     let audience = Address::Node("box-1".parse().unwrap());
-    let image = Digest::of(b"image");
     let document = Document {
         api_version: ApiVersion::V1,
         version,
         audience: audience.clone(),
         configs: BTreeMap::new(),
-        agents: agents.iter().map(|n| AgentSpec::new(n.parse().unwrap(), image)).collect(),
+        agents: agents.iter().map(|n| AgentSpec::new(n.parse().unwrap(), image())).collect(),
     };
-    let expires = Timestamp::now() + 24.hours();
     let documents = BTreeMap::from([(audience.path(), document.to_bytes())]);
-    let signed = Release {
-        version: release,
-        timestamp_expires: expires,
-        snapshot_expires: expires,
-        targets_expires: expires,
-        documents: &documents,
-        timestamp_keys: &[&key()],
-        snapshot_keys: &[&key()],
-        targets_keys: &[&key()],
-    };
+    let genuine = genuine.iter().map(|i| TargetMeta::of_image(i, 1, &ImageNotes::default()));
+    let images = Images::new(Vec::new(), release(IMAGES, 1, &genuine.collect()));
+    let director = release(DIRECTOR, release_version, &TargetMeta::of_all(&documents));
     let text = String::from_utf8(document.to_bytes()).unwrap();
-    let bundle = Bundle::new(vec![root()], signed.sign().unwrap(), &audience, text);
-    bundle.to_bytes().unwrap()
+    Bundle::new(vec![root(DIRECTOR)], director, images, &audience, text)
+}
+
+fn bundle(release: u64, version: u64, agents: &[&str]) -> Vec<u8> {
+    bundle_of(release, version, agents, &[image()]).to_bytes().unwrap()
+}
+
+fn belief() -> Belief {
+    let roots = Roots::new(root(DIRECTOR), root(IMAGES));
+    Belief { roots: Some(Ok(roots)), ..Belief::default() }
 }
 
 fn ledger(store: &Arc<Faulty>) -> (Ledger, watch::Receiver<Public>) {
     let audience = Audience { node: "box-1".parse().unwrap(), groups: Vec::new() };
-    Ledger::load(store.clone(), audience, Some(root()), true, Profile::default()).unwrap()
+    Ledger::load(store.clone(), audience, belief(), true, Profile::default()).unwrap()
 }
 
 fn version(public: &watch::Receiver<Public>) -> Option<u64> {
@@ -149,7 +180,63 @@ fn metadata_that_was_believed_stays_believed_when_its_document_is_refused() {
 fn a_node_without_a_root_takes_nothing() {
     let audience = Audience { node: "box-1".parse().unwrap(), groups: Vec::new() };
     let store = Arc::new(Faulty::default());
-    let (mut ledger, _) = Ledger::load(store, audience, None, true, Profile::default()).unwrap();
+    let (mut ledger, _) =
+        Ledger::load(store, audience, Belief::default(), true, Profile::default()).unwrap();
     let fate = take(&mut ledger, &bundle(1, 1, &[])).unwrap();
     assert!(matches!(fate, Fate::Refused(why) if why.contains("no trust root")));
+}
+
+#[test]
+fn both_repositories_must_agree_and_the_one_that_refused_is_named() {
+    let store = Arc::new(Faulty::default());
+    let (mut ledger, public) = ledger(&store);
+    let unlisted = bundle_of(1, 1, &["a"], &[Digest::of(b"other")]).to_bytes().unwrap();
+    let fate = take(&mut ledger, &unlisted).unwrap();
+    let Fate::Refused(why) = fate else { panic!("{fate:?}") };
+    assert!(why.contains("agent 'a' names image") && why.contains("images repository"), "{why}");
+    let mut stolen = bundle_of(2, 1, &["a"], &[image()]);
+    // All that the director's keys can sign.
+    let listed = BTreeMap::from([TargetMeta::of_image(&image(), 1, &ImageNotes::default())]);
+    stolen.images.metadata = release(DIRECTOR, 2, &listed).into();
+    let fate = take(&mut ledger, &stolen.to_bytes().unwrap()).unwrap();
+    assert!(matches!(&fate, Fate::Refused(why) if why.starts_with("images: timestamp: 0 of 1")));
+    assert_eq!(version(&public), None);
+    let trust = public.borrow().trust.clone().unwrap();
+    assert_eq!(trust.director.unwrap().timestamp, Some(2), "the director was believed, though");
+    assert_eq!(trust.images.unwrap().timestamp, Some(1));
+}
+
+#[test]
+fn a_node_put_back_from_a_backup_takes_the_newest_again_and_nothing_older() {
+    let store = Arc::new(Faulty::default());
+    let (mut first, _) = ledger(&store);
+    assert!(matches!(take(&mut first, &bundle(1, 1, &["a"])).unwrap(), Fate::Accepted { .. }));
+    let backup: Vec<_> = Space::ALL.map(|space| (space, store.scan(space).unwrap())).into();
+    let newest = bundle(9, 4, &["b"]);
+    assert!(matches!(take(&mut first, &newest).unwrap(), Fate::Accepted { version: 4, .. }));
+
+    let old = Arc::new(Faulty::default());
+    for (space, rows) in backup {
+        let rows: Vec<_> = rows.into_iter().map(|(k, v)| Change::put(space, k, v)).collect();
+        old.commit(&rows, Durability::Durable).unwrap();
+    }
+    let (mut restored, public) = ledger(&old);
+    assert_eq!(version(&public), Some(1), "what ran then runs until the broker tells better");
+    assert!(matches!(take(&mut restored, &newest).unwrap(), Fate::Accepted { version: 4, .. }));
+    let replayed = take(&mut restored, &bundle(8, 3, &["c"])).unwrap();
+    assert!(matches!(replayed, Fate::Refused(why) if why.contains("older than the trusted 9")));
+    assert_eq!(version(&public), Some(4));
+}
+
+#[test]
+fn a_row_of_one_repository_alone_is_read_beside_the_installed_roots() {
+    let store = Arc::new(Faulty::default());
+    let (mut first, _) = ledger(&store);
+    assert!(matches!(take(&mut first, &bundle(5, 1, &[])).unwrap(), Fate::Accepted { .. }));
+    let director = first.trust.as_ref().unwrap().director.clone();
+    store.commit(&[put(Space::Trust, ONLY, &director)], Durability::Durable).unwrap();
+    let (second, _) = ledger(&store);
+    let trust = second.trust.unwrap();
+    assert_eq!(trust.director, director, "versions still do not go back");
+    assert_eq!(trust.images.root, root(IMAGES));
 }

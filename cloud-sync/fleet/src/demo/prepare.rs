@@ -6,11 +6,12 @@ use std::fs;
 use anyhow::Context;
 use skerry_core::ids::Digest;
 use skerry_core::trust::PublicKey;
+use skerry_core::trust::catalogue::ImageNotes;
 
 use super::stage::{NODE, Stage, fact, readable};
 use crate::init::{self, InitArgs};
-use crate::nodes;
-use crate::workspace::{Overrides, ROLES, Workspace};
+use crate::workspace::{Overrides, REPOSITORIES, ROLES, Workspace};
+use crate::{images, nodes};
 
 pub async fn broker(stage: &mut Stage) -> anyhow::Result<()> {
     stage.step("A broker starts, embedded in skerry-fleet")?;
@@ -20,18 +21,25 @@ pub async fn broker(stage: &mut Stage) -> anyhow::Result<()> {
 }
 
 pub fn keys(stage: &mut Stage) -> anyhow::Result<Workspace> {
-    stage.step("The operator makes keys, and a root that says which key may sign what")?;
-    let overrides = Overrides { broker: Some(stage.url()), tenant: Some("demo".to_owned()) };
+    stage.step("The operator makes keys, and roots that say which key may sign what")?;
+    let overrides = Overrides {
+        broker: Some(stage.url()),
+        tenant: Some("demo".to_owned()),
+        ..Overrides::default()
+    };
     let workspace = init::make(&stage.dir.join("fleet"), &overrides, &InitArgs::default())?;
-    for role in ROLES {
-        let key = PublicKey::of(&workspace.key(role)?);
-        fact(&format!("{:<10} ed25519 {}", role.name(), key.to_hex()))?;
+    for of in REPOSITORIES {
+        for role in ROLES {
+            let key = PublicKey::of(&workspace.key(of, role)?);
+            fact(&format!("{:<8} {:<9} ed25519 {}", of.name(), role.name(), key.to_hex()))?;
+        }
     }
     Ok(workspace)
 }
 
-pub async fn image(stage: &mut Stage) -> anyhow::Result<Digest> {
-    stage.step("A folder with one program becomes an OCI image, and is imported on the device")?;
+pub async fn image(stage: &mut Stage, workspace: &Workspace) -> anyhow::Result<Digest> {
+    stage
+        .step("A folder becomes an OCI image, which the operator calls genuine, and is imported")?;
     readable(&stage.sensor)?;
     let folder = stage.dir.join("rootfs");
     fs::create_dir(&folder).context("cannot create the image's folder")?;
@@ -49,6 +57,10 @@ pub async fn image(stage: &mut Stage) -> anyhow::Result<Digest> {
     stage.skerry.run(&words).await?;
     let size = fs::metadata(&tar).context("skerry image pack wrote no file")?.len();
     fact(&format!("skerry image pack: {} ({size} bytes)", tar.display()))?;
+    let found = images::read(&tar.display().to_string())?;
+    for line in images::genuine(workspace, &found, &ImageNotes::default())? {
+        fact(&format!("skerry-fleet images add: {line}"))?;
+    }
     let words: [&OsStr; 6] = [
         "image".as_ref(),
         "import".as_ref(),
@@ -64,7 +76,7 @@ pub async fn image(stage: &mut Stage) -> anyhow::Result<Digest> {
 }
 
 pub async fn node(stage: &mut Stage, workspace: &Workspace) -> anyhow::Result<PublicKey> {
-    stage.step(&format!("The node {NODE} starts, and trusts that root alone"))?;
+    stage.step(&format!("The node {NODE} starts, and trusts those roots alone"))?;
     let dir = stage.dir.display();
     // Short pauses between attempts, so that nobody who watches has to wait.
     let config = format!(

@@ -20,7 +20,11 @@ use crate::workspace::Overrides;
 
 pub async fn forged(stage: &mut Stage, scene: &Scene) -> anyhow::Result<()> {
     stage.step("Somebody who holds the broker forges documents; the node refuses them")?;
-    let overrides = Overrides { broker: Some(stage.url()), tenant: Some("demo".to_owned()) };
+    let overrides = Overrides {
+        broker: Some(stage.url()),
+        tenant: Some("demo".to_owned()),
+        ..Overrides::default()
+    };
     let forger = init::make(&stage.dir.join("forger"), &overrides, &InitArgs::default())?;
     let address = Address::Node(NODE.parse()?);
     let ready = sign_document(&forger, &address, 9, Content::default(), Path::new("the demo"))?;

@@ -2,7 +2,7 @@ use super::*;
 use crate::init::{InitArgs, make};
 use crate::workspace::Overrides;
 use skerry_core::document::ApiVersion;
-use skerry_core::trust::{Clock, TrustStore};
+use skerry_core::trust::{Clock, Repositories};
 use std::path::Path;
 
 fn workspace(folder: &Path) -> Workspace {
@@ -31,7 +31,7 @@ fn a_node_that_has_the_root_takes_every_bundle_of_one_release_after_another() {
     let now = Timestamp::now();
     let group = Address::Group("cellar".parse().unwrap());
     let root = std::fs::read_to_string(workspace.root_path()).unwrap();
-    let mut trust = TrustStore::new(root);
+    let mut trust: Repositories = Roots::parse(&root).unwrap().into();
     let asking =
         Audience { node: "box-1".parse().unwrap(), groups: vec!["cellar".parse().unwrap()] };
     for release in 1..4 {
@@ -42,8 +42,8 @@ fn a_node_that_has_the_root_takes_every_bundle_of_one_release_after_another() {
             let ready = bundle(&workspace, address, now).unwrap();
             assert_eq!(ready.release, release);
             let clock = Clock { now, floor: now };
-            let outcome = bundle::verify(&trust, &ready.bytes, &asking, clock);
-            assert_eq!(outcome.result.unwrap().proof().digest, ready.digest);
+            let outcome = bundle::verify(&trust, &ready.bytes, &asking, clock.into());
+            assert_eq!(outcome.result.unwrap().document.proof().digest, ready.digest);
             trust = outcome.trust;
         }
     }

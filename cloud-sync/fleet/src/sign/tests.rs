@@ -1,4 +1,5 @@
 use super::*;
+use crate::images::{self, Manifest};
 use crate::init::{InitArgs, make};
 use crate::workspace::Overrides;
 
@@ -69,6 +70,12 @@ fn versions_only_grow_and_a_refused_file_changes_nothing() {
     let file = folder.path().join("agents.yaml");
     std::fs::write(&file, format!("agents:\n- name: a\n  image: {DIGEST}\n")).unwrap();
 
+    let error = sign(&workspace, &args(&file, None, None)).unwrap_err().to_string();
+    assert!(error.contains("agents.yaml: agent 'a' names image sha256:2d71"), "{error}");
+    assert!(error.contains("skerry-fleet images add"), "{error}");
+    assert!(release::document(&workspace, &address).unwrap().is_none(), "nothing is kept of it");
+    let image = Manifest { digest: DIGEST.parse().unwrap(), size: 7 };
+    images::genuine(&workspace, &[image], &Default::default()).unwrap();
     sign(&workspace, &args(&file, None, None)).unwrap();
     assert_eq!(last().version, 1);
     sign(&workspace, &args(&file, Some(5), None)).unwrap();
@@ -82,7 +89,10 @@ fn versions_only_grow_and_a_refused_file_changes_nothing() {
     std::fs::write(&file, two).unwrap();
     let error = sign(&workspace, &args(&file, None, None)).unwrap_err().to_string();
     assert!(error.contains("agents.yaml:4:19: agents[0].dependsOn.b: no agent"), "{error}");
-    assert_eq!((last().version, release::version(&workspace).unwrap()), (6, 3));
+    assert_eq!(
+        (last().version, release::version(&workspace, Repository::Director).unwrap()),
+        (6, 3)
+    );
 }
 
 #[test]

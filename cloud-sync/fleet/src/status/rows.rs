@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use skerry_core::ids::{Digest, NodeName};
 use skerry_core::plan::{State, Status};
-use skerry_core::report::{RefusedDocument, Report, Trouble};
+use skerry_core::report::{RefusedDocument, Report, Trouble, TrustState};
 use skerry_core::trust::PublicKey;
 
 use crate::judge::{self, Judged};
@@ -49,6 +49,8 @@ pub struct Row {
     pub age_ms: Option<i64>,
     /// Its refusals, newest last.
     pub refused: Vec<RefusedDocument>,
+    /// What it trusts, and by which time it judges.
+    pub trust: Option<TrustState>,
     /// Its agents, by name.
     pub agents: BTreeMap<String, Status>,
     /// What stands in its own way, with what to do about it.
@@ -85,6 +87,7 @@ fn silent(node: &str) -> Row {
         total: None,
         age_ms: None,
         refused: Vec::new(),
+        trust: None,
         agents: BTreeMap::new(),
         troubles: Vec::new(),
         note: Some("no report yet".to_owned()),
@@ -112,6 +115,12 @@ fn signed(report: Report, now_ms: i64) -> Row {
         let times = if last.count > 1 { format!(" ({} times)", last.count) } else { String::new() };
         format!("last refusal{times}: {}", last.reason)
     });
+    let unproven =
+        |trust: &&TrustState| trust.time.freshness == skerry_core::trust::Freshness::Unproven;
+    let doubt = report.trust.as_ref().filter(unproven).map(|trust| {
+        let floor = trust.time.floor;
+        format!("its clock is behind {floor}: freshness unproven; see: skerry-fleet time serve")
+    });
     Row {
         node: report.node.to_string(),
         online: None,
@@ -123,7 +132,8 @@ fn signed(report: Report, now_ms: i64) -> Row {
         age_ms: Some(now_ms.saturating_sub(report.at_ms)),
         refused: report.refused,
         agents: report.agents.into_iter().map(|(name, s)| (name.to_string(), s)).collect(),
-        note: trouble_note(&report.troubles).or(clash).or(refusal),
+        note: trouble_note(&report.troubles).or(clash).or(refusal).or(doubt),
+        trust: report.trust,
         troubles: report.troubles,
     }
 }

@@ -15,30 +15,43 @@ fn a_new_workspace_keeps_its_keys_from_others_and_is_never_made_twice() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("fleet");
     let workspace = create(&dir);
-    assert_eq!(mode(&dir.join("keys")), 0o700);
-    let keys: Vec<_> = ROLES.map(|role| workspace.key(role).unwrap().to_bytes()).to_vec();
-    for (i, role) in ROLES.iter().enumerate() {
-        assert_eq!(mode(&dir.join(format!("keys/{role}.key"))), 0o600);
-        assert!(!keys[..i].contains(&keys[i]), "each role has a key of its own");
+    let mut keys = Vec::new();
+    for of in REPOSITORIES {
+        for role in ROLES {
+            let path = workspace.key_path(of, role);
+            assert_eq!(mode(&path), 0o600);
+            assert_eq!(mode(path.parent().unwrap()), 0o700);
+            let key = workspace.key(of, role).unwrap().to_bytes();
+            assert!(!keys.contains(&key), "each role has a key of its own");
+            keys.push(key);
+        }
     }
+    assert_eq!(fs::read_dir(dir.join("keys/online")).unwrap().count(), 3);
+    assert_eq!(fs::read_dir(dir.join("keys/offline")).unwrap().count(), 5);
     let again = Workspace::create(&dir, &Overrides::default(), Expiry::default());
     assert!(matches!(again, Err(WorkspaceError::Exists(_))));
     fs::remove_file(dir.join("fleet.toml")).unwrap();
     let again = Workspace::create(&dir, &Overrides::default(), Expiry::default());
     assert!(matches!(again, Err(WorkspaceError::Exists(_))), "keys alone are reason enough");
-    assert_eq!(workspace.key(Role::Root).unwrap().to_bytes(), keys[0]);
+    let root = workspace.key(Repository::Director, Role::Root).unwrap();
+    assert_eq!(root.to_bytes(), keys[0]);
 }
 
 #[test]
 fn settings_come_from_the_file_and_the_command_line_wins() {
     let folder = tempfile::tempdir().unwrap();
-    let given = Overrides { broker: Some("mqtt://a:1".to_owned()), tenant: Some("t".to_owned()) };
+    let given = Overrides {
+        broker: Some("mqtt://a:1".to_owned()),
+        tenant: Some("t".to_owned()),
+        offline_keys: None,
+    };
     Workspace::create(folder.path(), &given, Expiry::default()).unwrap();
     let open = |overrides: &Overrides| Workspace::open(folder.path(), overrides).unwrap();
     let workspace = open(&Overrides::default());
     assert_eq!((&*workspace.broker().url, &*workspace.broker().tenant), ("mqtt://a:1", "t"));
     assert_eq!(workspace.expiry().root, Span::from_secs(365 * DAY));
-    let over = Overrides { broker: Some("mqtt://b:2".to_owned()), tenant: None };
+    let over =
+        Overrides { broker: Some("mqtt://b:2".to_owned()), tenant: None, offline_keys: None };
     assert_eq!((&*open(&over).broker().url, &*open(&over).broker().tenant), ("mqtt://b:2", "t"));
 }
 
@@ -78,4 +91,24 @@ fn documents_are_kept_by_audience() {
     workspace.put_document(&group, "3").unwrap();
     let documents = workspace.documents().unwrap();
     assert_eq!(documents, BTreeMap::from([(node, "1".to_owned()), (group, "3".to_owned())]));
+}
+
+#[test]
+fn offline_keys_may_be_elsewhere_and_are_asked_for_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, stick) = (folder.path().join("fleet"), folder.path().join("stick"));
+    create(&dir);
+    fs::rename(dir.join("keys/offline"), &stick).unwrap();
+    let open = |offline_keys: Option<PathBuf>| {
+        let overrides = Overrides { offline_keys, ..Overrides::default() };
+        Workspace::open(&dir, &overrides).unwrap()
+    };
+    let here = open(None);
+    assert!(here.key(Repository::Director, Role::Targets).is_ok(), "what signs documents is here");
+    for (of, role) in [(Repository::Director, Role::Root), (Repository::Images, Role::Targets)] {
+        let error = here.key(of, role).unwrap_err().to_string();
+        assert!(error.contains(&format!("{of}-{role}.key is not here")), "{error}");
+        assert!(error.contains("--offline-keys"), "{error}");
+        assert!(open(Some(stick.clone())).key(of, role).is_ok());
+    }
 }

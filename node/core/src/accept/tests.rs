@@ -13,7 +13,11 @@ fn versions_only_grow() {
 #[test]
 fn a_ledger_that_was_altered_is_not_read() {
     let document = r#"{"apiVersion":"skerry/v1","version":1,"audience":{"node":"a"},"agents":[]}"#;
-    let good = Ledger { document: document.to_owned(), digest: Digest::of(document.as_bytes()) };
+    let good = Ledger {
+        document: document.to_owned(),
+        digest: Digest::of(document.as_bytes()),
+        signed_by: Vec::new(),
+    };
     assert_eq!(good.read().unwrap().get().version, 1);
     let bad = Ledger { document: document.replace(":1,", ":2,"), ..good };
     assert!(bad.read().is_err());

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::trust::tests::repository::*;
-use crate::trust::{Freshness, Role};
+use crate::trust::tests::repository::{DOCUMENT, PATH, Repository, bend, now, time};
+use crate::trust::{Freshness, Role, Roots, TrustStore};
 
 fn audience(node: &str) -> Audience {
     Audience { node: node.parse().unwrap(), groups: vec!["boxes".parse().unwrap()] }
@@ -12,16 +12,26 @@ fn box_17() -> Address {
     Address::Node("box-17".parse().unwrap())
 }
 
+fn images() -> &'static Images {
+    static IMAGES: std::sync::OnceLock<Images> = std::sync::OnceLock::new();
+    IMAGES.get_or_init(|| Repository::of_images(Vec::new()).images())
+}
+
 fn bundle_of(repo: &Repository, roots: Vec<String>) -> Bundle {
-    Bundle::new(roots, repo.release(), &box_17(), DOCUMENT.to_owned())
+    Bundle::new(roots, repo.release(), images().clone(), &box_17(), DOCUMENT.to_owned())
 }
 
 fn bytes_of(repo: &Repository) -> Vec<u8> {
     bundle_of(repo, vec![repo.root_file()]).to_bytes().unwrap()
 }
 
-fn store_of(repo: &Repository) -> TrustStore {
-    TrustStore::new(repo.root_file())
+fn store_of(repo: &Repository) -> Repositories {
+    Roots::new(repo.root_file(), Repository::of_images(Vec::new()).root_file()).into()
+}
+
+/// As a node does it, with the time that tests are at.
+fn verify(trust: &Repositories, bundle: &[u8], audience: &Audience, clock: Clock) -> Outcome {
+    super::verify(trust, bundle, audience, clock.into())
 }
 
 fn refusal(outcome: Outcome) -> BundleError {
@@ -32,12 +42,12 @@ fn refusal(outcome: Outcome) -> BundleError {
 fn an_honest_bundle_gives_its_document_once_and_again() {
     let repo = Repository::new();
     let first = verify(&store_of(&repo), &bytes_of(&repo), &audience("box-17"), now());
-    let document = first.result.unwrap();
+    let document = first.result.unwrap().document;
     assert_eq!(document.value(), DOCUMENT.as_bytes());
     assert_eq!(document.proof().path, "nodes/box-17/desired.json");
     assert_eq!(document.proof().freshness, Freshness::Proven);
 
-    let kept: TrustStore =
+    let kept: Repositories =
         serde_json::from_str(&serde_json::to_string(&first.trust).unwrap()).unwrap();
     assert_eq!(kept, first.trust);
     let again = verify(&kept, &bytes_of(&repo), &audience("box-17"), now());
@@ -49,7 +59,7 @@ fn an_honest_bundle_gives_its_document_once_and_again() {
 fn the_proof_stays_with_the_parsed_form() {
     let repo = Repository::new();
     let outcome = verify(&store_of(&repo), &bytes_of(&repo), &audience("box-17"), now());
-    let document = outcome.result.unwrap();
+    let document = outcome.result.unwrap().document;
     let parsed =
         document.parse(|bytes| serde_json::from_slice::<serde_json::Value>(bytes)).unwrap();
     assert_eq!(parsed.value()["version"], 1);
@@ -62,6 +72,7 @@ fn a_bundle_for_another_node_is_refused_by_name() {
     let bundle = Bundle::new(
         Vec::new(),
         repo.release(),
+        images().clone(),
         &Address::Node("box-18".parse().unwrap()),
         DOCUMENT.to_owned(),
     );
@@ -77,12 +88,13 @@ fn a_document_signed_for_another_node_cannot_be_relabelled() {
     let bundle = Bundle::new(
         Vec::new(),
         repo.release(),
+        images().clone(),
         &Address::Node("box-18".parse().unwrap()),
         DOCUMENT.to_owned(),
     );
     let outcome = verify(&store_of(&repo), &bundle.to_bytes().unwrap(), &audience("box-18"), now());
     let error = refusal(outcome);
-    let words = "targets version 1 does not list 'nodes/box-18/desired.json'";
+    let words = "director: targets version 1 does not list 'nodes/box-18/desired.json'";
     assert_eq!(error.to_string(), words);
 }
 
@@ -91,10 +103,11 @@ fn a_bundle_for_a_group_serves_its_members_only() {
     let mut repo = Repository::new();
     let group = Address::Group("boxes".parse().unwrap());
     repo.documents.insert(group.path(), DOCUMENT.as_bytes().to_vec());
-    let bundle = Bundle::new(Vec::new(), repo.release(), &group, DOCUMENT.to_owned());
+    let bundle =
+        Bundle::new(Vec::new(), repo.release(), images().clone(), &group, DOCUMENT.to_owned());
     let bytes = bundle.to_bytes().unwrap();
     let outcome = verify(&store_of(&repo), &bytes, &audience("box-17"), now());
-    assert_eq!(outcome.result.unwrap().proof().path, "groups/boxes/desired.json");
+    assert_eq!(outcome.result.unwrap().document.proof().path, "groups/boxes/desired.json");
     let loner = Audience { groups: Vec::new(), ..audience("box-17") };
     let error = refusal(verify(&store_of(&repo), &bytes, &loner, now()));
     assert_eq!(error.to_string(), "this bundle is for group 'boxes', not for node 'box-17'");
@@ -108,7 +121,7 @@ fn a_document_tampered_by_one_byte_is_refused() {
     bundle.director.targets.insert(PATH.to_owned(), changed);
     let outcome = verify(&store_of(&repo), &bundle.to_bytes().unwrap(), &audience("box-17"), now());
     let error = refusal(outcome);
-    assert!(matches!(error, BundleError::Trust(TrustError::Hash { .. })), "{error}");
+    assert!(matches!(error, BundleError::Trust { source: TrustError::Hash { .. }, .. }), "{error}");
 }
 
 #[test]
@@ -120,10 +133,11 @@ fn targets_that_list_another_hash_length_or_no_known_hash_are_refused() {
         change(targets.targets.get_mut(PATH).unwrap());
         let file = crate::trust::sign::sign(&targets, &repo.targets.refs()).unwrap();
         let release = repo.release_of(file);
-        let bundle = Bundle::new(Vec::new(), release, &box_17(), DOCUMENT.to_owned());
+        let bundle =
+            Bundle::new(Vec::new(), release, images().clone(), &box_17(), DOCUMENT.to_owned());
         let bytes = bundle.to_bytes().unwrap();
         match refusal(verify(&store_of(&repo), &bytes, &audience("box-17"), now())) {
-            BundleError::Trust(error) => error,
+            BundleError::Trust { source, .. } => source,
             other => panic!("{other}"),
         }
     };
@@ -146,9 +160,12 @@ fn a_newer_root_is_kept_even_when_it_has_expired_and_the_bundle_fails() {
     let root = repo.rotate(|repo| repo.root_expires = time("2026-05-01T00:00:00Z"));
     let bytes = bundle_of(&repo, vec![root.clone()]).to_bytes().unwrap();
     let outcome = verify(&store, &bytes, &audience("box-17"), now());
-    assert_eq!(outcome.trust.root, root);
+    assert_eq!(outcome.trust.director.root, root);
     let error = refusal(outcome);
-    assert!(matches!(error, BundleError::Trust(TrustError::Expired { role: Role::Root, .. })));
+    assert!(matches!(
+        error,
+        BundleError::Trust { source: TrustError::Expired { role: Role::Root, .. }, .. }
+    ));
 }
 
 #[test]
@@ -160,9 +177,9 @@ fn what_passed_before_the_refusal_is_kept() {
     bundle.director.metadata.targets.push(' ');
     let outcome = verify(&before, &bundle.to_bytes().unwrap(), &audience("box-17"), now());
     let files = repo.release();
-    assert_eq!(outcome.trust.timestamp, Some(files.timestamp));
-    assert_eq!(outcome.trust.snapshot, Some(files.snapshot));
-    assert_eq!(outcome.trust.targets, before.targets);
+    assert_eq!(outcome.trust.director.timestamp, Some(files.timestamp));
+    assert_eq!(outcome.trust.director.snapshot, Some(files.snapshot));
+    assert_eq!(outcome.trust.director.targets, before.director.targets);
     assert_eq!(refusal(outcome).rule(), "mismatch");
 }
 
@@ -174,7 +191,7 @@ fn an_older_bundle_is_refused_after_a_newer_one() {
     let store = verify(&store_of(&repo), &bytes_of(&repo), &audience("box-17"), now()).trust;
     let outcome = verify(&store, &older, &audience("box-17"), now());
     assert_eq!(outcome.trust, store);
-    let words = "timestamp version 1 is older than the trusted 2";
+    let words = "director: timestamp version 1 is older than the trusted 2";
     assert_eq!(refusal(outcome).to_string(), words);
 }
 
@@ -200,11 +217,11 @@ fn a_bundle_has_bounds() {
 #[test]
 fn another_format_is_named_and_unknown_members_are_tolerated() {
     let repo = Repository::new();
-    let later = br#"{"format":"skerry-bundle/2","archive":[]}"#;
+    let later = br#"{"format":"skerry-bundle/3","more":[]}"#;
     let error = refusal(verify(&store_of(&repo), later, &audience("box-17"), now()));
-    assert!(matches!(&error, BundleError::Format { found } if found == "skerry-bundle/2"));
+    assert!(matches!(&error, BundleError::Format { found } if found == "skerry-bundle/3"));
     let extended = bend(&String::from_utf8(bytes_of(&repo)).unwrap(), |bundle| {
-        bundle["images"] = serde_json::json!({"metadata": {}});
+        bundle["archive"] = serde_json::json!([]);
     });
     let outcome = verify(&store_of(&repo), extended.as_bytes(), &audience("box-17"), now());
     assert!(outcome.result.is_ok());
@@ -221,15 +238,18 @@ fn a_path_names_an_address_or_nothing() {
 #[test]
 fn a_broken_store_refuses_and_stays_as_it_is() {
     let repo = Repository::new();
-    let store = TrustStore::new("{}".to_owned());
+    let store = Repositories { director: TrustStore::new("{}".to_owned()), ..store_of(&repo) };
     let outcome = verify(&store, &bytes_of(&repo), &audience("box-17"), now());
     assert_eq!(outcome.trust, store);
-    assert!(matches!(refusal(outcome), BundleError::Trust(TrustError::Malformed { .. })));
+    assert!(matches!(
+        refusal(outcome),
+        BundleError::Kept(RootsError::Root { source: TrustError::Malformed { .. }, .. })
+    ));
 }
 
 /// Made once: signing is what the tests below would spend their time on.
-fn honest() -> &'static (TrustStore, Vec<u8>) {
-    static HONEST: std::sync::OnceLock<(TrustStore, Vec<u8>)> = std::sync::OnceLock::new();
+fn honest() -> &'static (Repositories, Vec<u8>) {
+    static HONEST: std::sync::OnceLock<(Repositories, Vec<u8>)> = std::sync::OnceLock::new();
     HONEST.get_or_init(|| {
         let repo = Repository::new();
         (store_of(&repo), bytes_of(&repo))
@@ -249,7 +269,7 @@ proptest! {
         bytes[at] ^= flip;
         let outcome = verify(&store, &bytes, &audience("box-17"), now());
         if let Ok(document) = outcome.result {
-            prop_assert_eq!(document.value(), DOCUMENT.as_bytes());
+            prop_assert_eq!(document.document.value(), DOCUMENT.as_bytes());
         }
     }
 

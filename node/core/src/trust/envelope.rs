@@ -90,25 +90,7 @@ impl<T: Metadata> Unchecked<T> {
 
     /// The keys of `authority` that signed, if they are enough.
     pub(super) fn check(&self, authority: &Authority) -> Result<Vec<KeyId>, TrustError> {
-        let mut distinct = BTreeSet::new();
-        let mut signed_by = Vec::new();
-        for (id, key) in &authority.keys {
-            let signature = self.signatures.get(id).and_then(|text| hex::decode(text).ok());
-            let valid = signature.is_some_and(|sig| key.verify(&self.canonical, &sig));
-            if valid && distinct.insert(key.value()) {
-                signed_by.push(id.clone());
-            }
-        }
-        if (distinct.len() as u64) < authority.threshold {
-            return Err(TrustError::Threshold {
-                role: authority.role,
-                valid: distinct.len(),
-                threshold: authority.threshold,
-                by: authority.by,
-                by_version: authority.by_version,
-            });
-        }
-        Ok(signed_by)
+        authority.check(&self.canonical, &self.signatures)
     }
 
     /// The file as one to be trusted, if enough keys signed it.
@@ -210,6 +192,38 @@ impl Authority {
             }
         }
         Ok(Self { role, by, by_version, keys, threshold })
+    }
+
+    /// The keys that signed this message, if they are enough.
+    pub(super) fn check(
+        &self,
+        message: &[u8],
+        signatures: &BTreeMap<KeyId, String>,
+    ) -> Result<Vec<KeyId>, TrustError> {
+        let mut distinct = BTreeSet::new();
+        let mut signed_by = Vec::new();
+        for (id, key) in &self.keys {
+            let signature = signatures.get(id).and_then(|text| hex::decode(text).ok());
+            let valid = signature.is_some_and(|sig| key.verify(message, &sig));
+            if valid && distinct.insert(key.value()) {
+                signed_by.push(id.clone());
+            }
+        }
+        if (distinct.len() as u64) < self.threshold {
+            return Err(TrustError::Threshold {
+                role: self.role,
+                valid: distinct.len(),
+                threshold: self.threshold,
+                by: self.by,
+                by_version: self.by_version,
+            });
+        }
+        Ok(signed_by)
+    }
+
+    /// The names of its keys.
+    pub(super) fn key_ids(&self) -> Vec<KeyId> {
+        self.keys.iter().map(|(id, _)| id.clone()).collect()
     }
 
     /// Whether some key of `self` holds the role no longer in `newer`.

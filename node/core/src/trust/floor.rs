@@ -11,10 +11,14 @@
 //! | neither behind the floor nor the saved clock | refused | refused until the clock is set right | fresh |
 //! | behind one of them | refused | unproven: policy decides | unproven: policy decides |
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Proof, TrustError};
+use crate::time::Tick;
+
+/// How far a time moves before it is written down again.
+const WORTH_A_WRITE: SignedDuration = SignedDuration::from_hours(24);
 
 /// The time an update is judged by. One value serves the whole update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +27,47 @@ pub struct Clock {
     pub now: Timestamp,
     /// A time that has certainly passed: the persisted time floor.
     pub floor: Timestamp,
+}
+
+/// How the time stands when an update begins: the floor, and what a clock shows. One value serves the whole
+/// update, but for signed times that a root of that update takes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// The floor as it was kept.
+    pub floor: Floor,
+    /// What the clock shows.
+    pub shown: Timestamp,
+}
+
+impl Now {
+    /// The time to judge by.
+    pub fn clock(&self) -> Clock {
+        self.floor.clock(self.shown)
+    }
+}
+
+impl From<Clock> for Now {
+    fn from(Clock { now, floor }: Clock) -> Self {
+        Self { floor: Floor::new(floor), shown: now }
+    }
+}
+
+/// The time now, as somebody trusted has signed it in this boot. While there is one, the device's own clock
+/// is not asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anchor {
+    /// What was signed.
+    pub time: Timestamp,
+    /// When it was asked for, by the clock that never jumps: the answer is no older than that.
+    pub at: Tick,
+}
+
+impl Anchor {
+    /// The time now.
+    pub fn now(&self, tick: Tick) -> Timestamp {
+        let millis = i64::try_from(tick.0.saturating_sub(self.at.0)).unwrap_or(i64::MAX);
+        self.time.checked_add(SignedDuration::from_millis(millis)).unwrap_or(Timestamp::MAX)
+    }
 }
 
 /// What can be said of a file that ends at some time.
@@ -145,6 +190,17 @@ impl Floor {
     #[must_use]
     pub fn with_saved(self, now: Timestamp) -> Self {
         Self { saved: if now >= self.certain() { Some(now) } else { self.saved }, ..self }
+    }
+
+    /// Whether this is so far from what was `kept` that it is worth a write to flash: once a day while all
+    /// goes well, and at once when a time was taken back.
+    pub fn is_worth_keeping(&self, kept: &Self) -> bool {
+        let moved = |now: Option<Timestamp>, kept: Option<Timestamp>| match (now, kept) {
+            (None, None) => false,
+            (Some(now), Some(kept)) => now < kept || now.duration_since(kept) >= WORTH_A_WRITE,
+            _ => true,
+        };
+        moved(self.signed, kept.signed) || moved(self.saved, kept.saved)
     }
 
     /// The time to judge by while the device's own clock says `now`. A clock behind the one that was saved

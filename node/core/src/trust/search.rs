@@ -6,7 +6,7 @@
 //! somebody less trusted must not speak in its place. It must never fetch: who drives it brings the file
 //! of the role that [`Search::wanted`] names. Drivers are [`super::client`] and [`crate::bundle`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp as Time;
 
@@ -56,6 +56,7 @@ pub struct Found {
     versions: [u64; 4],
     expires: Time,
     signed_by: Vec<KeyId>,
+    holders: Vec<KeyId>,
     clock: Clock,
 }
 
@@ -65,7 +66,16 @@ impl Search {
     /// # Errors
     /// A file that vouches for the targets is missing, is another than its parent lists, or has expired.
     pub fn new(set: &TrustedSet, path: &str, clock: Clock) -> Result<Self, TrustError> {
-        let targets = set.current_targets(clock)?;
+        Self::within(set, set.current_targets(clock)?, path, clock)
+    }
+
+    /// Begins with top-level targets that are known to be current.
+    pub(super) fn within(
+        set: &TrustedSet,
+        targets: &Held<Targets>,
+        path: &str,
+        clock: Clock,
+    ) -> Result<Self, TrustError> {
         let mut search = Self {
             path: path.to_owned(),
             waiting: Vec::new(),
@@ -74,8 +84,27 @@ impl Search {
             gave_up: false,
             found: None,
         };
-        search.ask(set, Role::Targets.name(), targets, clock)?;
+        let holders = set.root().roles.targets.keyids.clone();
+        search.ask(set, Role::Targets.name(), (targets, holders), clock)?;
         Ok(search)
+    }
+
+    /// Takes the files of all roles that are wanted, from those that came along. When one is not among
+    /// them, [`Search::finish`] says so.
+    ///
+    /// # Errors
+    /// As [`Search::visit`].
+    pub fn follow(
+        &mut self,
+        set: &TrustedSet,
+        files: &BTreeMap<String, String>,
+        clock: Clock,
+    ) -> Result<(), TrustError> {
+        while let Some(role) = self.wanted(set)?.map(|wanted| wanted.role.to_owned()) {
+            let Some(file) = files.get(&role) else { break };
+            self.visit(set, file.as_bytes(), clock)?;
+        }
+        Ok(())
     }
 
     /// The role whose file is needed next; none when the search is over.
@@ -118,8 +147,9 @@ impl Search {
         };
         let named = |why| TrustError::Delegated { name: cut(&role), source: Box::new(why) };
         let held = check().map_err(named)?;
+        let holders = authority.key_ids();
         self.waiting.pop();
-        self.ask(set, &role, &held, clock)
+        self.ask(set, &role, (&held, holders), clock)
     }
 
     /// Looks into one role, and lines up those it delegates the path to.
@@ -127,11 +157,12 @@ impl Search {
         &mut self,
         set: &TrustedSet,
         role: &str,
-        held: &Held<Targets>,
+        (held, holders): (&Held<Targets>, Vec<KeyId>),
         clock: Clock,
     ) -> Result<(), TrustError> {
         if let Some(meta) = held.signed.targets.get(&self.path) {
-            self.found = Some(Found::new(set, &self.path, role, held, meta, clock));
+            let found = Found::new(set, &self.path, role, held, meta, clock);
+            self.found = Some(Found { holders, ..found });
             self.waiting.clear();
             return Ok(());
         }
@@ -204,6 +235,7 @@ impl Found {
             versions: [set.root().version, timestamp, snapshot, held.signed.version],
             expires: held.signed.expires,
             signed_by: held.signed_by.clone(),
+            holders: Vec::new(),
             clock,
         }
     }
@@ -254,6 +286,7 @@ impl Found {
             targets_version,
             targets_expires: self.expires,
             signed_by: self.signed_by.clone(),
+            holders: self.holders.clone(),
             freshness: self.clock.freshness(),
         };
         Ok(Verified::new(bytes.to_vec(), proof))

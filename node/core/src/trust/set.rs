@@ -137,6 +137,11 @@ impl TrustedSet {
         self.targets.as_ref().map(|held| &held.signed)
     }
 
+    /// The trusted targets with their bytes.
+    pub(super) fn held_targets(&self) -> Option<&Held<Targets>> {
+        self.targets.as_ref()
+    }
+
     /// What the timestamp lists of the snapshot, when the one at hand is not that one.
     pub fn snapshot_wanted(&self) -> Option<&FileMeta> {
         let listed = &self.timestamp.as_ref()?.signed.meta.snapshot;

@@ -12,11 +12,13 @@ use jiff::Timestamp as Time;
 use sha2::{Digest as _, Sha256};
 
 use super::canonical::{NotCanonical, canonical};
+use super::catalogue::{ImageNotes, image_path};
 use super::metadata::{
     FileMeta, KeySignature, Metadata, RoleKeys, Roles, Root, SPEC_VERSION, Signed, Snapshot,
     SnapshotOnly, TARGETS_FILE, TargetMeta, Targets, Timestamp,
 };
 use super::{PublicKey, Role};
+use crate::ids::Digest;
 
 /// Why a file could not be signed.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +120,21 @@ impl TargetMeta {
     pub fn of(document: &[u8]) -> Self {
         Self { length: document.len() as u64, hashes: sha256(document), custom: None }
     }
+
+    /// What to list of documents, by path.
+    pub fn of_all(documents: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Self> {
+        documents.iter().map(|(path, bytes)| (path.clone(), Self::of(bytes))).collect()
+    }
+
+    /// What to list of an image, whose manifest has this digest and so many bytes; and under which path.
+    pub fn of_image(image: &Digest, size: u64, notes: &ImageNotes) -> (String, Self) {
+        let hashes = BTreeMap::from([("sha256".to_owned(), image.hex())]);
+        let custom = match serde_json::to_value(notes) {
+            Ok(serde_json::Value::Object(notes)) if !notes.is_empty() => Some(notes),
+            _ => None,
+        };
+        (image_path(image), Self { length: size, hashes, custom })
+    }
 }
 
 impl Timestamp {
@@ -147,15 +164,14 @@ impl Snapshot {
 }
 
 impl Targets {
-    /// Targets that list these documents, by path.
-    pub fn new(version: u64, expires: Time, documents: &BTreeMap<String, Vec<u8>>) -> Self {
-        let listed = |(path, bytes): (&String, &Vec<u8>)| (path.clone(), TargetMeta::of(bytes));
+    /// Targets that list these, by path.
+    pub fn new(version: u64, expires: Time, targets: BTreeMap<String, TargetMeta>) -> Self {
         Self {
             kind: Role::Targets.name().to_owned(),
             spec_version: SPEC_VERSION.to_owned(),
             version,
             expires: whole_seconds(expires),
-            targets: documents.iter().map(listed).collect(),
+            targets,
             delegations: None,
         }
     }
@@ -206,7 +222,7 @@ pub fn sign_bytes(key: &SigningKey, message: &[u8]) -> KeySignature {
     KeySignature { keyid: PublicKey::of(key).id(), sig: hex::encode(key.sign(message).to_bytes()) }
 }
 
-/// One state of the director's repository, to be signed in one go where one place has all keys.
+/// One state of a repository, to be signed in one go where one place has all keys.
 #[derive(Debug, Clone)]
 pub struct Release<'a> {
     /// The version of all three files.
@@ -217,8 +233,8 @@ pub struct Release<'a> {
     pub snapshot_expires: Time,
     /// When the targets end.
     pub targets_expires: Time,
-    /// All documents, by path.
-    pub documents: &'a BTreeMap<String, Vec<u8>>,
+    /// All that it lists, by path.
+    pub listed: &'a BTreeMap<String, TargetMeta>,
     /// Who signs the timestamp.
     pub timestamp_keys: &'a [&'a SigningKey],
     /// Who signs the snapshot.
@@ -244,7 +260,7 @@ impl Release<'_> {
     /// # Errors
     /// As [`sign`].
     pub fn sign(&self) -> Result<SignedRelease, SignError> {
-        let targets = Targets::new(self.version, self.targets_expires, self.documents);
+        let targets = Targets::new(self.version, self.targets_expires, self.listed.clone());
         let targets = sign(&targets, self.targets_keys)?;
         let listed = FileMeta::of(self.version, targets.as_bytes());
         let snapshot = Snapshot::new(self.version, self.snapshot_expires, listed);

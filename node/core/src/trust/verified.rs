@@ -35,6 +35,9 @@ pub struct Proof {
     pub targets_expires: Timestamp,
     /// The keys that signed those targets.
     pub signed_by: Vec<KeyId>,
+    /// All keys that may sign those targets now.
+    #[serde(skip)]
+    pub holders: Vec<KeyId>,
     /// Whether the clock could prove that nothing had expired.
     pub freshness: Freshness,
 }

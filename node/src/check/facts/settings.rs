@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
-use skerry_core::trust::{Limits, TrustStore, TrustedSet};
+use skerry_core::trust::repositories::ROOTS_MAX;
+use skerry_core::trust::{Repositories, Repository, Roots, RootsError};
 use skerry_sync::config::BrokerUrl;
 
 use crate::config::{Config, ConfigError};
@@ -161,22 +162,29 @@ impl Root {
     /// Reads the root and checks its signatures by its own keys.
     pub fn look(path: Option<&Path>) -> Self {
         let Some(path) = path.map(Path::to_owned) else { return Self::None };
-        let limits = Limits::default();
         let mut text = String::new();
         let read = File::open(&path)
-            .and_then(|file| file.take(limits.root as u64).read_to_string(&mut text));
+            .and_then(|file| file.take(ROOTS_MAX as u64).read_to_string(&mut text));
         match read {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Self::Forbidden(path),
             Err(error) => Self::Bad(path, error.to_string()),
-            Ok(_) => match TrustedSet::new(&TrustStore::new(text), limits) {
+            Ok(_) => match both(&text) {
                 Err(error) => Self::Bad(path, error.to_string()),
-                Ok(set) => {
-                    let (version, expires) = (set.root().version, set.root().expires);
-                    Self::Good { path, version, expires }
+                Ok([director, images]) => {
+                    let (version, expires) = (director.version, director.expires);
+                    // The one that ends first is the one to speak of.
+                    Self::Good { path, version, expires: expires.min(images.expires) }
                 }
             },
         }
     }
+}
+
+/// The roots of both repositories, each checked by its own keys.
+fn both(text: &str) -> Result<[skerry_core::trust::metadata::Root; 2], RootsError> {
+    let trust: Repositories = Roots::parse(text)?.into();
+    let root = |repository| Ok(trust.open(repository)?.root().clone());
+    Ok([root(Repository::Director)?, root(Repository::Images)?])
 }
 
 /// What is so of the broker.

@@ -1,4 +1,5 @@
 use skerry_core::ids::Digest;
+use skerry_core::report::{TimeState, TrustedFiles};
 
 use super::*;
 use crate::api::{DocumentInForce, RefusedDocument, Trouble};
@@ -13,6 +14,19 @@ fn the_text_says_what_is_in_force_and_what_was_refused() {
         public_key: "00ff".into(),
         key_id: "abcd".into(),
         document: Some(DocumentInForce { version: 12, digest, audience: "node 'pump-7'".into() }),
+        trust: Some(std::sync::Arc::new(TrustState {
+            time: TimeState {
+                freshness: Freshness::Unproven,
+                source: TimeSource::Clock,
+                floor: "2026-11-01T00:00:00Z".parse().unwrap(),
+            },
+            director: Some(TrustedFiles {
+                root: 2,
+                timestamp: Some(7),
+                expires: "2026-12-01T00:00:00Z".parse().unwrap(),
+            }),
+            images: None,
+        })),
         refused: vec![RefusedDocument {
             digest,
             reason: "version 11 is older than 12".into(),
@@ -42,6 +56,9 @@ fn the_text_says_what_is_in_force_and_what_was_refused() {
              Key id:     abcd\n\
              Public key: 00ff\n\
              Document:   version 12, for node 'pump-7', {short}\n\
+             Trust:      director: root 2, release 7, until 2026-12-01T00:00:00Z\n\
+             Time:       this device's clock, which is behind what has certainly passed \
+             (2026-11-01T00:00:00Z): whether documents are current is unproven; agents are not touched\n\
              Agents:     1 blocked, 2 running\n\
              Link:       connected\n\
              Outbox:     3 waiting\n\

@@ -5,7 +5,7 @@ use super::server::*;
 use crate::bundle::{Address, Audience, Bundle, verify};
 use crate::trust::metadata::RoleKeys;
 use crate::trust::sign::SignedRelease;
-use crate::trust::{DelegationFault, KeysFault, Role, TrustError, TrustStore};
+use crate::trust::{DelegationFault, KeysFault, Role, Roots, TrustError};
 
 const WANTED: &str = "a/file";
 
@@ -342,11 +342,15 @@ fn a_bundle_may_carry_the_roles_on_the_way_to_its_document() {
     };
     let node: crate::ids::NodeName = "box-17".parse().unwrap();
     let audience = Audience { node: node.clone(), groups: Vec::new() };
-    let mut bundle = Bundle::new(vec![], release, &Address::Node(node), DOCUMENT.to_owned());
-    let store = TrustStore::new(text("1.root.json"));
-    let refused = verify(&store, &bundle.to_bytes().unwrap(), &audience, now()).result.unwrap_err();
+    let (address, images) = (Address::Node(node), Repository::of_images(Vec::new()));
+    let mut bundle = Bundle::new(vec![], release, images.images(), &address, DOCUMENT.to_owned());
+    let store = Roots::new(text("1.root.json"), images.root_file()).into();
+    let verify = |bundle: &Bundle| {
+        verify(&store, &bundle.to_bytes().unwrap(), &audience, now().into()).result
+    };
+    let refused = verify(&bundle).unwrap_err();
     assert!(refused.to_string().contains("'boxes', whose file did not come along"), "{refused}");
     bundle.director.metadata.delegated.insert("boxes".to_owned(), text("1.boxes.json"));
-    let accepted = verify(&store, &bundle.to_bytes().unwrap(), &audience, now()).result.unwrap();
-    assert_eq!(accepted.value(), DOCUMENT.as_bytes());
+    let accepted = verify(&bundle).unwrap();
+    assert_eq!(accepted.document.value(), DOCUMENT.as_bytes());
 }

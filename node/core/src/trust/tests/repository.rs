@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp as Time;
 use serde_json::Value;
 
-use crate::trust::metadata::{FileMeta, Metadata, Root, Snapshot, Targets, Timestamp};
+use crate::bundle::Images;
+use crate::ids::Digest;
+use crate::trust::catalogue::ImageNotes;
+use crate::trust::metadata::{FileMeta, Metadata, Root, Snapshot, TargetMeta, Targets, Timestamp};
 use crate::trust::sign::{Authorities, Holders, SignedRelease, SigningKey, sign};
 use crate::trust::{Clock, Limits, PublicKey, TrustError, TrustStore, TrustedSet};
 
@@ -62,6 +65,7 @@ pub(crate) struct Repository {
     pub(crate) snapshot_expires: Time,
     pub(crate) targets_expires: Time,
     pub(crate) documents: BTreeMap<String, Vec<u8>>,
+    pub(crate) genuine: Vec<Digest>,
 }
 
 impl Repository {
@@ -81,7 +85,26 @@ impl Repository {
             snapshot_expires: expires,
             targets_expires: expires,
             documents: BTreeMap::from([(PATH.to_owned(), DOCUMENT.as_bytes().to_vec())]),
+            genuine: Vec::new(),
         }
+    }
+
+    /// A repository of these images, with keys of its own.
+    pub(crate) fn of_images(genuine: Vec<Digest>) -> Self {
+        Self {
+            root: Holding::one(101),
+            timestamp: Holding::one(102),
+            snapshot: Holding::one(103),
+            targets: Holding::one(104),
+            documents: BTreeMap::new(),
+            genuine,
+            ..Self::new()
+        }
+    }
+
+    /// The files that travel beside a document of the director, when this is the images repository.
+    pub(crate) fn images(&self) -> Images {
+        Images::new(vec![self.root_file()], self.release())
     }
 
     /// All of timestamp, snapshot and targets one version further.
@@ -120,7 +143,10 @@ impl Repository {
     }
 
     pub(crate) fn targets_metadata(&self) -> Targets {
-        Targets::new(self.targets_version, self.targets_expires, &self.documents)
+        let mut listed = TargetMeta::of_all(&self.documents);
+        let images = self.genuine.iter();
+        listed.extend(images.map(|image| TargetMeta::of_image(image, 1, &ImageNotes::default())));
+        Targets::new(self.targets_version, self.targets_expires, listed)
     }
 
     pub(crate) fn release(&self) -> SignedRelease {

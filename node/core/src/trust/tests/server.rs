@@ -114,7 +114,7 @@ impl Server {
         role: &str,
         paths: &[&str],
     ) -> &mut DelegatedRole {
-        let metadata = Targets::new(1, self.repo.targets_expires, &BTreeMap::new());
+        let metadata = Targets::new(1, self.repo.targets_expires, BTreeMap::new());
         let seed = 100 + u8::try_from(self.delegated.len()).unwrap();
         let new = Delegated { metadata, keys: vec![key(seed)] };
         let entry = self.delegated.entry(role.to_owned()).or_insert(new);
