@@ -10,6 +10,7 @@
 )]
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -212,7 +213,7 @@ fn a_node_whose_disk_is_put_back_from_a_backup_runs_the_newest_again_and_nothing
     assert_eq!(version(&node), 2);
 }
 
-fn copy(from: &std::path::Path, to: &std::path::Path) {
+fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("running cp");
     assert!(copied.success(), "copying {}", from.display());
 }
@@ -237,4 +238,43 @@ fn an_operator_whose_workspace_came_back_from_a_backup_goes_on_from_what_the_nod
     let _ = backup.run(["sign", "-f", "agents.json", "--node", BOX, "--version", "4"]).ok();
     let said = backup.run(["publish", "--node", BOX, "--wait", "30s"]).ok();
     assert!(said.stdout.contains("accepted document 4"), "{said}");
+}
+
+#[test]
+fn a_stick_brings_images_and_documents_to_a_node_with_no_broker_by_the_same_rules() {
+    let site = Site::new();
+    let elsewhere = site.node("box-2");
+    let image = site.pack(&elsewhere);
+    let stick = site.scratch.folder("stick");
+    let folder = site.scratch.path().join("image");
+    let [tar, folder] = [stick.join("sensor.tar"), folder].map(|path| path.display().to_string());
+    let pack = ["image", "pack", "--entrypoint", "/sensor", "-o", &tar, &folder];
+    let _ = elsewhere.cli(pack).ok();
+    let theirs = site.fleet.sign(["--node", "box-2"], &[sensor("theirs", &image, "a")]);
+    let ours = site.fleet.sign(["--node", BOX], &[sensor("one", &image, "a")]);
+    fs::write(stick.join("box-1.bundle"), &ours).expect("writing the stick");
+
+    // Flashed devices allow no local wishes; what is signed is none.
+    let node = Node::setup(&site.scratch, BOX).root(&site.fleet.root()).set("local.wishes", false);
+    let node = node.start();
+    let stick = stick.to_string_lossy().into_owned();
+    let said = node.cli(["import", &stick]).ok().stdout;
+    assert!(said.contains("box-1.bundle: document 1 is in force"), "{said}");
+    let [one] = until_running(&node, ["one"]);
+    let said = node.cli(["import", &stick]).ok().stdout;
+    assert!(said.contains("is in force already"), "{said}");
+
+    // Another's document beside ours, and one that was changed by a byte.
+    let stick = Path::new(&stick);
+    fs::write(stick.join("box-2.bundle"), &theirs).expect("writing the stick");
+    let mut bent = String::from_utf8(ours).expect("a bundle is text");
+    let at = bent.rfind("box-1").expect("it names its node");
+    bent.replace_range(at..at + 5, "box-3");
+    fs::write(stick.join("bent.bundle"), bent).expect("writing the stick");
+    let said = node.cli([Path::new("import"), stick]).refused();
+    assert!(said.stderr.contains("box-2.bundle: refused: "), "{said}");
+    assert!(said.stderr.contains("bent.bundle: refused: "), "{said}");
+    assert!(said.stderr.contains("2 of 4 failed"), "{said}");
+    assert_eq!(running(&node, ["one"]), Some([one]), "what runs goes on");
+    assert_eq!(version(&node), 1);
 }

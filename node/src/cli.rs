@@ -12,6 +12,7 @@ mod down;
 mod exec;
 mod failure;
 mod image;
+mod import;
 mod inspect;
 mod jobs;
 mod logs;
@@ -144,6 +145,8 @@ enum Verb {
     /// Import, list, pack and remove images
     #[command(subcommand, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
     Image(image::ImageVerb),
+    /// Take signed documents and images from a stick or a folder
+    Import(import::ImportArgs),
     /// Show the node itself
     Status(status::StatusArgs),
     /// Show what the node gives to agents, as JSON for `validate --profile`
@@ -203,6 +206,7 @@ async fn ask(place: &Place, verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Restart(args) => changes::change(&client, &args, Change::Restart).await,
         Verb::Rm(args) => changes::rm(&client, &args).await,
         Verb::Inspect(args) => inspect::inspect(&client, &args).await,
+        Verb::Import(args) => import::import(&client, &place.state_dir(), &args).await,
         Verb::Stats(args) => stats::stats(&client, &args).await,
         Verb::Status(args) => status::status(&client, &args).await,
         Verb::Jobs(args) => jobs::jobs(&client, &args).await,

@@ -22,6 +22,7 @@ use tokio::net::UnixStream;
 use crate::api::{
     AgentDetail, AgentList, ApiError, Applied, Apply, Done, Down, JobList, NodeStatus, StatsList,
 };
+use crate::inbox::Fate;
 
 /// The largest answer that is read at once; logs are streamed and have no such bound.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
@@ -153,6 +154,14 @@ impl Client {
     /// No answer, or a refusal.
     pub async fn apply(&self, wish: &Apply) -> Result<Applied, ClientError> {
         self.ask(Method::POST, "/v1/agents", json(wish)).await
+    }
+
+    /// Hands in a signed document; its fate is durable when it is told.
+    ///
+    /// # Errors
+    /// No answer, or a refusal of the request itself.
+    pub async fn document(&self, bundle: Vec<u8>) -> Result<Fate, ClientError> {
+        self.ask(Method::POST, "/v1/documents", bundle.into()).await
     }
 
     /// Stops, starts or restarts an agent.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use skerry_core::accept::{self, Ledger as Record, Verdict};
 use skerry_core::admit;
 use skerry_core::bundle::{BundleError, Delivery, Outcome, verify};
@@ -19,7 +20,8 @@ use crate::ledger::{Learned, Ledger, LedgerError, ONLY, put};
 use crate::store::Space;
 
 /// What became of a bundle; durable when it is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Fate {
     /// It is in force now.
     Accepted {

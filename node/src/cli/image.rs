@@ -183,9 +183,19 @@ fn import(state_dir: &Path, args: ImportArgs) -> anyhow::Result<()> {
         Some("-") => Source::Reader(Box::new(io::stdin())),
         _ => Source::Path(args.source),
     };
-    let options = ImportOptions { reference: args.name, ..ImportOptions::default() };
+    import_from(state_dir, source, args.name, args.quiet)
+}
+
+/// Imports what a source holds, and prints a line for each image.
+pub fn import_from(
+    state_dir: &Path,
+    source: Source,
+    name: Option<String>,
+    quiet: bool,
+) -> anyhow::Result<()> {
+    let options = ImportOptions { reference: name, ..ImportOptions::default() };
     for image in open(state_dir)?.import(source, &options)? {
-        output::line(&if args.quiet { image.digest.to_string() } else { imported(&image) })?;
+        output::line(&if quiet { image.digest.to_string() } else { imported(&image) })?;
     }
     Ok(())
 }

@@ -126,6 +126,15 @@ impl Node {
         answer(self.desk.apply(apply).await, before)
     }
 
+    /// A signed document, from a stick: the same bytes and the same way as one from the broker. It needs no
+    /// permission for local wishes, since whoever brings it has said nothing.
+    pub(super) async fn take(&self, bytes: &[u8]) -> Response<Body> {
+        match self.desk.bundle(bytes.to_vec()).await {
+            Ok(fate) => json(StatusCode::OK, &fate),
+            Err(error) => failed(&error),
+        }
+    }
+
     pub(super) async fn change(&self, name: &str, verb: &str) -> Response<Body> {
         let verb = match verb {
             "stop" => Verb::Stop,
@@ -214,25 +223,27 @@ fn words(state: &LinkState) -> String {
 pub(super) fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Response<Body> {
     match applied {
         Ok(applied) => json(StatusCode::OK, &Applied { revision, ..applied }),
-        Err(error) => {
-            let status = match &error {
-                LedgerError::Unknown(_) | LedgerError::UnknownConfig(_) | LedgerError::Part(..) => {
-                    StatusCode::NOT_FOUND
-                }
-                LedgerError::NoLocal => StatusCode::FORBIDDEN,
-                LedgerError::Fleet(..) | LedgerError::Needed(..) | LedgerError::Admit(_) => {
-                    StatusCode::CONFLICT
-                }
-                LedgerError::Spec(_) => StatusCode::BAD_REQUEST,
-                LedgerError::Random(_) | LedgerError::Closed => StatusCode::SERVICE_UNAVAILABLE,
-                LedgerError::Store(StoreError::Disk { .. }) => StatusCode::INSUFFICIENT_STORAGE,
-                LedgerError::Store(_) | LedgerError::Row(..) | LedgerError::Document(_) => {
-                    StatusCode::INTERNAL_SERVER_ERROR
-                }
-            };
-            refuse(status, error.to_string())
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &LedgerError) -> Response<Body> {
+    let status = match error {
+        LedgerError::Unknown(_) | LedgerError::UnknownConfig(_) | LedgerError::Part(..) => {
+            StatusCode::NOT_FOUND
+        }
+        LedgerError::NoLocal => StatusCode::FORBIDDEN,
+        LedgerError::Fleet(..) | LedgerError::Needed(..) | LedgerError::Admit(_) => {
+            StatusCode::CONFLICT
+        }
+        LedgerError::Spec(_) => StatusCode::BAD_REQUEST,
+        LedgerError::Random(_) | LedgerError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+        LedgerError::Store(StoreError::Disk { .. }) => StatusCode::INSUFFICIENT_STORAGE,
+        LedgerError::Store(_) | LedgerError::Row(..) | LedgerError::Document(_) => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    refuse(status, error.to_string())
 }
 
 pub(super) fn unknown(name: &str) -> Response<Body> {
