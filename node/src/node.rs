@@ -11,10 +11,12 @@ use anyhow::Context;
 use skerry_core::bundle::Audience;
 use skerry_core::report::{Host, Presence};
 use skerry_core::trust::Roots;
+use skerry_core::trust::enrolment::{Enrolment, Token};
 use skerry_core::trust::repositories::ROOTS_MAX;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::audit::Audit;
 use crate::cli::NodeArgs;
 use crate::config::{Config, Override};
 use crate::containers::Containers;
@@ -84,6 +86,8 @@ async fn run(config: Config, origin: Origin, levels: Levels) -> anyhow::Result<(
     let profile = reload::profile(&config);
     let local = config.local.wishes;
     let (ledger, public) = Ledger::load(store.clone(), audience, belief, local, profile)?;
+    let audit = Audit::open(&config.state_dir, identity.clone(), name.clone());
+    let ledger = ledger.audited(audit.clone());
     let (desk, requests) = Desk::new();
     let containers = Arc::new(Containers::new(&config)?);
     let images = Arc::new(skerry_images::Store::open(&config.state_dir)?);
@@ -93,6 +97,7 @@ async fn run(config: Config, origin: Origin, levels: Levels) -> anyhow::Result<(
         public.clone(),
         store.clone(),
         troubles.clone(),
+        audit.clone(),
     )
     .context("cannot watch the agents' folders")?;
     let notify = Arc::new(Notify::from_environment());
@@ -122,6 +127,7 @@ async fn run(config: Config, origin: Origin, levels: Levels) -> anyhow::Result<(
         store_notice: notice,
         troubles: troubles.clone(),
         disk,
+        audit: audit.clone(),
         door: door.clone(),
         supervised: down::is_supervised(),
         mark,
@@ -137,7 +143,8 @@ async fn run(config: Config, origin: Origin, levels: Levels) -> anyhow::Result<(
         async move { notify.watchdog(desk, door).await }
     });
 
-    let speaker = speaker(identity.clone(), name.clone(), cgroup)?;
+    let mut speaker = speaker(identity.clone(), name.clone(), cgroup)?;
+    speaker.enrolment = enrolment(&config, &speaker);
     let hands = Hands {
         desk: desk.clone(),
         containers: containers.clone(),
@@ -146,7 +153,7 @@ async fn run(config: Config, origin: Origin, levels: Levels) -> anyhow::Result<(
         troubles: troubles.clone(),
     };
     let reload = Reload::new(origin, &config, hands);
-    let seen = reporter::Seen { snapshots, ledger: public.clone(), troubles };
+    let seen = reporter::Seen { snapshots, ledger: public.clone(), troubles, audit };
     let farewell = connect(&config, store, desk.clone(), speaker, seen, &link_in)?;
     let link = farewell.as_ref().map(|(link, _)| link.clone());
     tokio::spawn(timekeeper::run(desk, link, identity, public));
@@ -213,7 +220,19 @@ fn speaker(
         memory_bytes: system.total_memory(),
         cgroup,
     };
-    Ok(Speaker { identity, node, boot_id, host })
+    Ok(Speaker { identity, node, boot_id, host, enrolment: None })
+}
+
+/// The word of the token that was installed. One that is none is told, and the node waits to be approved.
+fn enrolment(config: &Config, speaker: &Speaker) -> Option<Enrolment> {
+    let text = config.enrol.token.as_deref()?;
+    match Token::parse(text) {
+        Ok(token) => Some(token.vouch(&speaker.node, &speaker.identity.public())),
+        Err(error) => {
+            tracing::error!(%error, "enrol.token cannot be used");
+            None
+        }
+    }
 }
 
 /// The roots that were installed. A file that holds none is told to whoever sends a document; agents that

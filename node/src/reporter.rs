@@ -9,9 +9,11 @@ use std::time::Duration;
 use skerry_core::ids::NodeName;
 use skerry_core::report::{Host, Report};
 use skerry_core::trust::detached::seal;
+use skerry_core::trust::enrolment::Enrolment;
 use skerry_sync::{Link, LinkState, Outgoing, Priority, Up};
 use tokio::sync::watch;
 
+use crate::audit::Audit;
 use crate::clock;
 use crate::identity::Identity;
 use crate::ledger::Public;
@@ -25,7 +27,7 @@ const GATHER: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_secs(10);
 const COUNTER: &[u8] = b"report";
 /// Counters are reserved in blocks, so that not every report costs a write of its own.
-const BLOCK: u64 = 64;
+const BLOCK: u64 = 1024;
 
 /// The counter of reports, which outlives the process.
 pub struct Counter {
@@ -78,6 +80,8 @@ pub struct Speaker {
     pub boot_id: String,
     /// The machine.
     pub host: Host,
+    /// The word of the token by which it asks to be taken in.
+    pub enrolment: Option<Enrolment>,
 }
 
 /// Why a report was not handed over.
@@ -101,6 +105,8 @@ pub struct Seen {
     pub ledger: watch::Receiver<Public>,
     /// What stands in the node's way.
     pub troubles: Troubles,
+    /// What was accepted, refused and run.
+    pub audit: Audit,
 }
 
 /// Reports until the reconciler is gone.
@@ -189,6 +195,9 @@ fn compose(speaker: &Speaker, seen: &mut Seen) -> Report {
         clashes: snapshot.clashes.clone(),
         troubles: seen.troubles.list(),
         trust: ledger.trust.as_deref().cloned(),
+        audit: seen.audit.head(),
+        // Whoever signs documents for it knows it.
+        enrolment: speaker.enrolment.clone().filter(|_| ledger.document.is_none()),
         host: speaker.host.clone(),
     }
 }

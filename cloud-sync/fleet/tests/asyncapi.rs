@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use skerry_core::audit::Head;
 use skerry_core::bundle::{Address, Bundle, FORMAT, Images};
 use skerry_core::report::{Host, Presence, REFUSED_MAX, Report};
 use skerry_core::trust::PublicKey;
 use skerry_core::trust::detached::seal;
+use skerry_core::trust::enrolment::Enrolment;
 use skerry_core::trust::sign::{SignedRelease, SigningKey};
 use skerry_sync::{Topic, Up};
 
@@ -60,6 +62,8 @@ fn messages_are_as_described() {
         clashes: Vec::new(),
         troubles: Vec::new(),
         trust: None,
+        audit: Some(Head::start()),
+        enrolment: Some(Enrolment { certificate: String::new(), proof: "0".repeat(128) }),
         host: Host::default(),
     };
     let refused = &api["components"]["schemas"]["report"]["properties"]["refused"];
