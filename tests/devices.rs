@@ -53,6 +53,7 @@ impl Around {
         let fleet = Fleet::init(&scratch, "fleet", &broker);
         let file = kit::image(&scratch, arch, "sensor", "");
         let image = kit::digest(&file);
+        fleet.vouch(&[&image]);
         let signer = Signer::of(&fleet);
         Self { broker, fleet, signer, arch, image, version: Cell::new(0), scratch }
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use skerry_core::admit::{Budget, Profile};
 use skerry_core::agent::Tier;
+use skerry_core::agent::placement::{NodeLabels, check_labels};
 use skerry_core::ids::{GroupName, NodeName, TierName};
 use skerry_core::units::{Cpu, Memory};
 use toml::{Table, Value};
@@ -30,6 +31,9 @@ pub struct Config {
     /// The groups it is in.
     #[serde(default)]
     pub groups: Vec<GroupName>,
+    /// What is said of it, for agents of a group's document to choose by (`nodeSelector`).
+    #[serde(default)]
+    pub labels: NodeLabels,
     /// Where state is kept.
     #[serde(default = "state_dir")]
     pub state_dir: PathBuf,
@@ -277,6 +281,7 @@ impl Config {
         Self {
             node: host_name(),
             groups: Vec::new(),
+            labels: NodeLabels::new(),
             state_dir: state_dir(),
             run_dir: run_dir(),
             cgroup: cgroup(),
@@ -318,6 +323,7 @@ impl Config {
             tiers: self.tiers.clone(),
             privileged: self.policy.privileged,
             cpus,
+            labels: self.labels.clone(),
         }
     }
 
@@ -332,6 +338,11 @@ impl Config {
             let wrong = ConfigError::Value { key, problem: "must be an absolute path" };
             if path.is_absolute() { Ok(()) } else { Err(wrong) }
         };
+        if check_labels(&self.labels).is_err() {
+            let problem = "holds at most 64 labels: keys of 1 to 128 letters, digits, '-', '_', '.' and \
+                           '/', values of at most 256 bytes";
+            return Err(ConfigError::Value { key: "labels", problem });
+        }
         absolute("state_dir", &self.state_dir)?;
         absolute("run_dir", &self.run_dir)?;
         absolute("cgroup", &self.cgroup)?;

@@ -331,7 +331,7 @@ impl Ledger {
         let (document, refused) = (self.document.clone(), self.refused.clone());
         let configs = Arc::new(self.local_configs.clone());
         let (profile, local_allowed) = (Arc::new(self.profile.clone()), self.local_allowed);
-        let [director, images] = self.files.clone();
+        let [director, images] = self.files;
         let time = self.time.state(clock::moment());
         self.audit.believes(time.freshness);
         let trust = TrustState { time, director, images };

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::identity::Identity;
 use crate::inbox::Fate;
-use crate::ledger::{Desk, LedgerError, Public};
+use crate::ledger::{Desk, LedgerError};
 use crate::timekeeper;
 use crate::troubles::Troubles;
 
@@ -28,12 +28,11 @@ pub fn presence(identity: &Identity, presence: &Presence) -> bytes::Bytes {
     seal(identity.key(), &text).unwrap_or_default().into()
 }
 
-/// Asks for the document that the broker keeps, when there is none here: a broker that knows this node
-/// from before its disk was flashed anew believes that the node has it.
-pub fn catch_up(link: &Link, public: &Public) {
-    if public.document.is_none()
-        && let Err(error) = link.ask_again()
-    {
+/// Asks for the document that the broker keeps, once in the life of a process: a broker that still has the
+/// session of before believes that the node has it, and cannot know that its disk was flashed anew or came
+/// back from a backup.
+pub fn catch_up(link: &Link) {
+    if let Err(error) = link.ask_again() {
         tracing::warn!(%error, "what the broker keeps was not asked for");
     }
 }

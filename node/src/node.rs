@@ -190,7 +190,7 @@ fn connect(
     let outbox = StoredOutbox(store.clone());
     let session = skerry_sync::start(broker, outbox, gone.clone(), move || birth.clone())?;
     link_in.send_replace(Some(session.link.clone()));
-    link::catch_up(&session.link, &seen.ledger.borrow());
+    link::catch_up(&session.link);
     tokio::spawn(session.task);
     tokio::spawn(link::serve(session.inbound, session.link.clone(), desk, seen.troubles.clone()));
     let counter = Counter::new(store);

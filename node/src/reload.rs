@@ -19,7 +19,7 @@ use crate::notify::Notify;
 use crate::troubles::{Kind, Troubles};
 
 /// The keys that take effect in a running node.
-const LIVE: [&str; 6] = ["budget", "local", "log", "log_level", "policy", "tiers"];
+const LIVE: [&str; 7] = ["budget", "labels", "local", "log", "log_level", "policy", "tiers"];
 
 /// Where the configuration comes from.
 pub struct Origin {

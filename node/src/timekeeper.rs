@@ -53,6 +53,9 @@ pub async fn run(
             Err(LedgerError::Closed) => return,
             Err(error) => tracing::warn!(%error, "the clock was not kept"),
         }
+        if let Some(link) = &link {
+            ask(&desk, link, &identity).await;
+        }
         (rest, since) = (DAY, Instant::now());
     }
 }

@@ -22,11 +22,11 @@ struct Fleet {
 impl Fleet {
     fn new() -> Self {
         let site = Site::new();
-        let signer = Signer::of(&site.fleet);
         let disk = Disk::mount(&site.scratch, "box/state", 24);
         let node = site.setup("box").start();
         let image = site.pack(&node);
         skerry_tests::site::connected(&node);
+        let signer = Signer::of(&site.fleet);
         Self { signer, node, disk, image, site }
     }
 

@@ -98,7 +98,9 @@ impl Site {
         let pack = ["image", "pack", "--entrypoint", "/sensor"];
         let _ = node.cli(pack.into_iter().chain(["--name", "sensor", &folder])).ok();
         let seen = node.cli(["image", "inspect", "sensor"]).ok().json();
-        seen[0]["digest"].as_str().expect("an image has a digest").to_owned()
+        let digest = seen[0]["digest"].as_str().expect("an image has a digest").to_owned();
+        self.fleet.vouch(&[&digest]);
+        digest
     }
 
     /// The retained message of one of a node's topics.

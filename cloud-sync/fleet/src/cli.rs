@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::workspace::{Overrides, Workspace};
 use crate::{
     audit, broker, ceremony, demo, enrol, expiry, images, init, key, nodes, output, publish,
-    rotate, sign, status, validate, watch,
+    rotate, sign, status, time, validate, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -76,6 +76,9 @@ enum Verb {
     Status(status::StatusArgs),
     /// Show changes as they happen, until interrupted
     Watch,
+    /// Tell nodes the time, signed, for those whose clock may be wrong
+    #[command(subcommand)]
+    Time(time::TimeVerb),
     /// Run a small broker on this machine
     Broker(broker::BrokerArgs),
     /// Show the whole of Skerry at work on this machine, and clean up; needs root
@@ -128,6 +131,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             runtime.block_on(status::status(&workspace, &args))?;
         }
         Verb::Watch => runtime.block_on(watch::watch(&open()?))?,
+        Verb::Time(verb) => runtime.block_on(time::time(&open()?, &verb))?,
         Verb::Broker(args) => runtime.block_on(broker::run(&args))?,
         Verb::Demo(args) => return runtime.block_on(demo::demo(&args)),
     }

@@ -35,6 +35,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod testing;
+mod time;
 mod validate;
 mod watch;
 mod workspace;

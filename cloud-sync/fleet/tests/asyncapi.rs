@@ -6,12 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use skerry_core::audit::Head;
 use skerry_core::bundle::{Address, Bundle, FORMAT, Images};
-use skerry_core::report::{Host, Presence, REFUSED_MAX, Report};
-use skerry_core::trust::PublicKey;
+use skerry_core::report::{
+    Host, Presence, REFUSED_MAX, Report, TimeSource, TimeState, TrustState, TrustedFiles,
+};
 use skerry_core::trust::detached::seal;
 use skerry_core::trust::enrolment::Enrolment;
 use skerry_core::trust::sign::{SignedRelease, SigningKey};
-use skerry_sync::{Topic, Up};
+use skerry_core::trust::signed_time::{Question, answer};
+use skerry_core::trust::{Freshness, PublicKey};
+use skerry_sync::{Down, Topic, Up};
 
 fn described() -> Value {
     serde_saphyr::from_str(include_str!("../../asyncapi.yaml")).unwrap()
@@ -39,7 +42,9 @@ fn every_topic_is_one_of_ours_and_everything_a_node_does_today_is_described() {
         assert_eq!(parsed.to_string(), topic);
         found.insert(name.as_str(), parsed);
     }
-    assert_eq!(found.len(), 4);
+    assert_eq!(found.len(), 6);
+    assert!(matches!(&found["clock"], Topic::Up(_, Up::Clock)));
+    assert!(matches!(&found["time"], Topic::Down(_, Down::Time)));
     let node = |up| matches!(&found[up], Topic::Up(_, Up::Report | Up::Status));
     assert!(node("report") && node("status"));
     assert!(matches!(&found["desired"], Topic::Down(..)));
@@ -50,6 +55,11 @@ fn every_topic_is_one_of_ours_and_everything_a_node_does_today_is_described() {
 fn messages_are_as_described() {
     let api = described();
     let node: skerry_core::ids::NodeName = "n".parse().unwrap();
+    let floor = jiff::Timestamp::UNIX_EPOCH;
+    let files = Some(TrustedFiles { root: 1, timestamp: Some(1), expires: floor });
+    let (freshness, source) = (Freshness::Unproven, TimeSource::Clock);
+    let trust =
+        TrustState { time: TimeState { freshness, source, floor }, director: files, images: files };
     let report = Report {
         node: node.clone(),
         public_key: PublicKey::of(&SigningKey::from_bytes(&[1; 32])),
@@ -61,7 +71,7 @@ fn messages_are_as_described() {
         agents: BTreeMap::new(),
         clashes: Vec::new(),
         troubles: Vec::new(),
-        trust: None,
+        trust: Some(trust),
         audit: Some(Head::start()),
         enrolment: Some(Enrolment { certificate: String::new(), proof: "0".repeat(128) }),
         host: Host::default(),
@@ -73,6 +83,12 @@ fn messages_are_as_described() {
     check(&api, "presence", &serde_json::to_value(presence).unwrap());
     let sealed = seal(&SigningKey::from_bytes(&[1; 32]), "{}").unwrap();
     check(&api, "envelope", &serde_json::from_slice(&sealed).unwrap());
+
+    let question = Question { nonce: "0".repeat(32) };
+    check(&api, "question", &serde_json::to_value(&question).unwrap());
+    let key = SigningKey::from_bytes(&[1; 32]);
+    let answer = answer(&question.nonce, jiff::Timestamp::UNIX_EPOCH, &[&key]).unwrap();
+    check(&api, "answer", &serde_json::from_slice(&answer).unwrap());
 
     let [timestamp, snapshot, targets] = [const { String::new() }; 3];
     let release = SignedRelease { timestamp, snapshot, targets };

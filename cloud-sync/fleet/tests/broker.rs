@@ -212,7 +212,7 @@ async fn a_refusal_is_told_with_its_reason() {
     let output = waiting.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("box-1 refused document 1: timestamp"), "{said}");
+    assert!(said.contains("box-1 refused document 1: director: timestamp"), "{said}");
 }
 
 #[tokio::test]

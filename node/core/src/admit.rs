@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::agent::placement::NodeLabels;
 use crate::agent::{AgentSpec, Tier};
 use crate::desired::{Desired, Source, names_of};
 use crate::ids::{AgentName, TierName};
@@ -30,6 +31,9 @@ pub struct Profile {
     /// How many processors the node has; 0 if that is not known.
     #[serde(default)]
     pub cpus: u32,
+    /// What is said of the node, for agents of a group to choose by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: NodeLabels,
 }
 
 /// What all requests together may take.
@@ -116,7 +120,7 @@ pub fn check<'a>(
     for spec in others {
         account.add(spec, profile);
     }
-    for spec in agents {
+    for spec in agents.into_iter().filter(|spec| spec.is_for(&profile.labels)) {
         allow(spec, profile)?;
         if let Some(refusal) = account.refuse(spec, profile) {
             return Err(AdmitError::Budget { agent: spec.name.clone(), problem: refusal });

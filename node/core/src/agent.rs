@@ -11,7 +11,8 @@ mod fault;
 pub mod job;
 pub mod life;
 pub mod output;
-pub mod probe;
+pub mod placement;
+mod probe;
 pub mod resources;
 pub mod seccomp;
 pub mod security;
@@ -80,6 +81,11 @@ pub struct AgentSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "text::map")]
     #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, crate::schema::Text>"))]
     pub annotations: BTreeMap<String, String>,
+    /// On which nodes of a group it runs: those that have all of these labels, in their configuration. On all
+    /// of them by default.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "text::map")]
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, crate::schema::Text>"))]
+    pub node_selector: BTreeMap<String, String>,
     /// Variables on top of the image's and of `envFile`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, EnvValue>,
@@ -157,6 +163,7 @@ impl AgentSpec {
             hostname: None,
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
+            node_selector: BTreeMap::new(),
             env: BTreeMap::new(),
             env_file: Vec::new(),
             volumes: Vec::new(),
@@ -270,23 +277,12 @@ impl AgentSpec {
                 return fault("hostname", "must be 1 to 64 letters, digits, '-' and '.'");
             }
         }
-        for (field, map, longest) in
-            [("labels", &self.labels, 256), ("annotations", &self.annotations, 16 * 1024)]
-        {
-            if map.len() > 64 {
-                return fault(field, "has more than 64 entries");
-            }
-            for (key, value) in map {
-                let fits =
-                    |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/');
-                if key.is_empty() || key.len() > 128 || !key.bytes().all(fits) {
-                    let problem = "keys are 1 to 128 letters, digits, '-', '_', '.' and '/'";
-                    return fault(format!("{field}.{key}"), problem);
-                }
-                if value.len() > longest {
-                    return fault(format!("{field}.{key}"), format!("is over {longest} bytes"));
-                }
-            }
+        for (field, map, longest) in [
+            ("labels", &self.labels, 256),
+            ("nodeSelector", &self.node_selector, 256),
+            ("annotations", &self.annotations, 16 * 1024),
+        ] {
+            placement::check_marks(field, map, longest)?;
         }
         Ok(())
     }
@@ -367,6 +363,7 @@ impl AgentSpec {
         made_from.depends_on = BTreeMap::new();
         made_from.labels = BTreeMap::new();
         made_from.annotations = BTreeMap::new();
+        made_from.node_selector = BTreeMap::new();
         made_from.replicas = None;
         made_from.job = None;
         made_from.digest()

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Digest, NodeName};
 use crate::trust::detached::{DetachedError, seal};
-use crate::trust::sign::SigningKey;
+use crate::trust::sign::Signer;
 use crate::trust::{Freshness, KeyId, PublicKey};
 
 pub use verify::{AuditError, Checked, made_room, verify};
@@ -200,13 +200,13 @@ struct Header {
 
 fn statement(
     format: &str,
-    key: &SigningKey,
+    key: &dyn Signer,
     node: &NodeName,
     at_ms: i64,
     head: Head,
 ) -> Result<String, DetachedError> {
     let (format, node) = (format.to_owned(), node.clone());
-    let statement = Statement { format, node, public_key: PublicKey::of(key), at_ms, head };
+    let statement = Statement { format, node, public_key: key.public(), at_ms, head };
     // Texts and numbers always serialise, and an envelope is text.
     let text = serde_json::to_string(&statement).unwrap_or_default();
     Ok(String::from_utf8(seal(key, &text)?).unwrap_or_default())
@@ -217,7 +217,7 @@ fn statement(
 /// # Errors
 /// It cannot be signed.
 pub fn beginning(
-    key: &SigningKey,
+    key: &dyn Signer,
     node: &NodeName,
     at_ms: i64,
     last: Head,
@@ -230,7 +230,7 @@ pub fn beginning(
 /// # Errors
 /// It cannot be signed.
 pub fn header(
-    key: &SigningKey,
+    key: &dyn Signer,
     node: &NodeName,
     at_ms: i64,
     head: Head,

@@ -137,7 +137,8 @@ impl Desired {
         }
         if let Some(document) = wishes.document {
             let configs = Arc::new(document.get().configs.clone());
-            for spec in &document.get().agents {
+            let ours = |spec: &&AgentSpec| spec.is_for(&profile.labels);
+            for spec in document.get().agents.iter().filter(ours) {
                 let base = base(spec, Source::Fleet, 0, &configs, profile);
                 if own_names(spec).iter().any(|name| desired.has(name)) {
                     desired.clashes.push(spec.name.clone());
@@ -250,6 +251,8 @@ fn base(
     profile: &Profile,
 ) -> DesiredAgent {
     let mut spec = spec.clone();
+    // It has chosen this node; how makes no difference any more.
+    spec.node_selector.clear();
     let mut obstacle = None;
     if let Some(name) = &spec.resources.tier {
         match profile.tiers.get(name) {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::agent::placement::check_no_selectors;
 use crate::agent::{AgentSpec, SpecError, check_dependencies};
 use crate::bundle::Address;
 use crate::desired::names_of;
@@ -79,6 +80,9 @@ impl Document {
     /// The first thing that is wrong.
     pub fn check(&self) -> Result<(), SpecError> {
         check_configs(&self.configs)?;
+        if matches!(self.audience, Address::Node(_)) {
+            check_no_selectors(&self.agents)?;
+        }
         check_agents(&self.agents)
     }
 

@@ -26,7 +26,7 @@ pub struct NotGenuine {
     /// The image.
     pub image: Digest,
     /// What the images repository says.
-    pub source: TrustError,
+    pub source: Box<TrustError>,
 }
 
 impl Genuine {
@@ -41,7 +41,7 @@ impl Genuine {
                 catalogue.check(&agent.image).map_err(|source| NotGenuine {
                     agent: agent.name.clone(),
                     image: agent.image,
-                    source,
+                    source: Box::new(source),
                 })?;
             }
         }

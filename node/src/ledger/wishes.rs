@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use skerry_core::admit;
+use skerry_core::agent::placement::check_no_selectors;
 use skerry_core::agent::{AgentSpec, SpecError};
 use skerry_core::desired::{LocalWish, own_names};
 use skerry_core::document::{check_agents, check_configs};
@@ -20,6 +21,7 @@ impl Ledger {
         if !self.local_allowed {
             return Err(LedgerError::NoLocal);
         }
+        check_no_selectors(&apply.agents)?;
         for spec in &apply.agents {
             for name in own_names(spec) {
                 self.refuse_fleet(&name)?;

@@ -90,6 +90,7 @@ impl Station {
         let listener = broker.listen(&topic(BOX, "report"), &reports);
         let keep = run.keep.join(format!("{}-{number}", run.seed));
         fs::create_dir_all(&keep).unwrap_or_else(|error| panic!("{}: {error}", keep.display()));
+        fleet.vouch(&[&sensor]);
         let mut station = Self {
             machine,
             signer: Signer::of(&fleet),

@@ -76,7 +76,7 @@ pub async fn image(stage: &mut Stage, workspace: &Workspace) -> anyhow::Result<D
 }
 
 pub async fn node(stage: &mut Stage, workspace: &Workspace) -> anyhow::Result<PublicKey> {
-    stage.step(&format!("The node {NODE} starts, and trusts that root alone"))?;
+    stage.step(&format!("The node {NODE} starts, and trusts those roots alone"))?;
     let dir = stage.dir.display();
     // Short pauses between attempts, so that nobody who watches has to wait.
     let config = format!(

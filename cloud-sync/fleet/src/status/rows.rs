@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use skerry_core::ids::Digest;
 use skerry_core::plan::{State, Status};
-use skerry_core::report::{RefusedDocument, Report};
+use skerry_core::report::{RefusedDocument, Report, TrustState};
 
 use crate::judge::Judged;
 use crate::live::{Kind, Said};
@@ -66,6 +66,8 @@ pub struct Row {
     pub age_ms: Option<i64>,
     /// Its refusals, newest last.
     pub refused: Vec<RefusedDocument>,
+    /// What it trusts, and by which time it judges.
+    pub trust: Option<TrustState>,
     /// Its agents, by name.
     pub agents: BTreeMap<String, Status>,
     /// What there is to say: why it cannot be trusted, or the last refusal.
@@ -105,6 +107,7 @@ fn silent(node: &str) -> Row {
         total: None,
         age_ms: None,
         refused: Vec::new(),
+        trust: None,
         agents: BTreeMap::new(),
         note: Some("no report yet".to_owned()),
     }
@@ -133,6 +136,12 @@ fn signed(report: Report, now_ms: i64) -> Row {
         let times = if last.count > 1 { format!(" ({} times)", last.count) } else { String::new() };
         format!("last refusal{times}: {}", last.reason)
     });
+    let unproven =
+        |trust: &&TrustState| trust.time.freshness == skerry_core::trust::Freshness::Unproven;
+    let doubt = report.trust.as_ref().filter(unproven).map(|trust| {
+        let floor = trust.time.floor;
+        format!("its clock is behind {floor}: freshness unproven; see: skerry-fleet time serve")
+    });
     Row {
         node: report.node.to_string(),
         online: None,
@@ -144,7 +153,8 @@ fn signed(report: Report, now_ms: i64) -> Row {
         age_ms: Some(now_ms.saturating_sub(report.at_ms)),
         refused: report.refused,
         agents: report.agents.into_iter().map(|(name, s)| (name.to_string(), s)).collect(),
-        note: clash.or(refusal),
+        note: clash.or(refusal).or(doubt),
+        trust: report.trust,
     }
 }
 

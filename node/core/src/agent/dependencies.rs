@@ -15,6 +15,13 @@ pub fn check_dependencies(specs: &[AgentSpec]) -> Result<(), SpecError> {
         if let Some(on) = spec.depends_on.keys().find(|on| !by_name.contains_key(on)) {
             return Err(SpecError::NoSuchDependency { agent: spec.name.clone(), on: on.clone() });
         }
+        let elsewhere = spec.depends_on.keys().find(|on| {
+            let narrower = |on: &&AgentSpec| !on.is_for(&spec.node_selector);
+            by_name.get(on).is_some_and(narrower)
+        });
+        if let Some(on) = elsewhere {
+            return Err(SpecError::Elsewhere { agent: spec.name.clone(), on: on.clone() });
+        }
         let endless = spec.depends_on.iter().find(|(on, condition)| {
             let always =
                 |on: &AgentSpec| matches!(on.restart(), Restart::Always | Restart::UnlessStopped);

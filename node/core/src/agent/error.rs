@@ -30,6 +30,16 @@ pub enum SpecError {
         /// The missing one.
         on: AgentName,
     },
+    /// A dependency runs on fewer nodes.
+    #[error(
+        "agent '{agent}': dependsOn.{on}: is not on every node where '{agent}' is; give '{agent}' all that stands in the nodeSelector of '{on}'"
+    )]
+    Elsewhere {
+        /// The agent.
+        agent: AgentName,
+        /// The one that is elsewhere.
+        on: AgentName,
+    },
     /// A dependency must be healthy, and nothing says how that is known.
     #[error(
         "agent '{agent}': dependsOn.{on}: is to be healthy, but '{on}' has neither healthCheck nor readiness"
@@ -93,6 +103,12 @@ impl SpecError {
             Self::Field { agent, field, problem } => (agent, field.clone(), problem.to_string()),
             Self::NoSuchDependency { agent, on: name } => {
                 (agent, on(name), "no agent has this name".to_owned())
+            }
+            Self::Elsewhere { agent, on: name } => {
+                let problem = format!(
+                    "is not on every node where '{agent}' is; give '{agent}' all that stands in the nodeSelector of '{name}'"
+                );
+                (agent, on(name), problem)
             }
             Self::NoHealthCheck { agent, on: name } => {
                 let problem =

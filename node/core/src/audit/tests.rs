@@ -1,6 +1,7 @@
 //! A log that was tampered with, in each way there is, is told apart from a whole one.
 
 use super::*;
+use crate::trust::sign::SigningKey;
 
 fn key(of: u8) -> SigningKey {
     SigningKey::from_bytes(&[of; 32])

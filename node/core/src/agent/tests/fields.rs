@@ -140,6 +140,7 @@ fn fields() -> Vec<Field> {
         made_from("user", json!(["1", "1:2", "app:www"])),
         made_from("hostname", json!(["h", "i"])),
         live("labels", json!([{"a": "b"}, {"a": "c"}])),
+        live("nodeSelector", json!([{"a": "b"}, {"a": "c"}])),
         live("annotations", json!([{"a": "b"}, {"a": "c"}])),
         made_from("env", env()),
         made_from("envFile", env_files()),
