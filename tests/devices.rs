@@ -20,6 +20,8 @@ use skerry_tests::{Fleet, Machine, Mosquitto, Scratch, Signer, until};
 
 #[path = "devices/clock.rs"]
 mod clock;
+#[path = "devices/errors.rs"]
+mod errors;
 #[path = "devices/full.rs"]
 mod full;
 #[path = "devices/image.rs"]
@@ -32,6 +34,8 @@ mod memory;
 mod offline;
 #[path = "devices/skeleton.rs"]
 mod skeleton;
+#[path = "devices/spec.rs"]
+mod spec;
 
 const BOX: &str = "box";
 

@@ -42,6 +42,8 @@ pub struct Now {
 
 /// A clock that shows less (2026-01-01) was never set.
 const CLOCK_WAS_SET: Duration = Duration::from_secs(1_767_225_600);
+/// No outbox has counted so far when this is first needed, whatever the clock shows.
+const BESIDE_MIN: u64 = 1 << 40;
 /// How often a message may be refused, or end the connection, before it is given up.
 const STRIKES_MAX: u8 = 8;
 
@@ -111,6 +113,13 @@ impl Outbox {
             losses: Losses::default(),
             changes: Vec::new(),
         }
+    }
+
+    /// An empty outbox beside one that cannot be read: its numbers are above those of the other, so
+    /// that nothing there is overwritten, and what is newer is so by its number as well.
+    pub fn beside(limits: Limits, now: Now) -> Self {
+        let above = u64::try_from(now.wall.as_micros()).unwrap_or(u64::MAX / 2);
+        Self { next_seq: above.max(BESIDE_MIN), ..Self::new(limits) }
     }
 
     /// The outbox as a store remembers it. What no longer fits the limits is dropped by the rules.

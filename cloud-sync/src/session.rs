@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::{Config, ConfigError};
 use crate::inbound::{self, Inbound};
-use crate::outbox::{Losses, OutboxStore, Outgoing, StoreError};
+use crate::outbox::{Losses, OutboxStore, Outgoing};
 use crate::reason::Reason;
 use crate::topics::Address;
 
@@ -116,9 +116,6 @@ pub enum StartError {
     /// The configuration cannot work.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The outbox cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// The future that runs a session. It ends after [`Link::close`], or when every [`Link`] is gone.
@@ -155,7 +152,7 @@ pub fn start<O: OutboxStore + 'static>(
     let status = task::Status { will, birth: Box::new(birth) };
     let said = task::Channels { commands: requested, acks, queue, state, stats };
     let payload_max = config.outbox_bytes.min(u64::from(config.max_packet_size));
-    let task = task::Task::new(settings, address.clone(), store, status, said)?;
+    let task = task::Task::new(settings, address.clone(), store, status, said);
     let link = Link { commands, state: state_seen, stats: stats_seen, payload_max, address };
     Ok(Session { link, inbound, task: Box::pin(task.run()) })
 }

@@ -18,8 +18,8 @@ use crate::durable;
 use crate::platform::Platform;
 use crate::reference::{ImageName, ReferenceError};
 use crate::store::record::{Catalogue, StoredLayer, StoredRecord};
-use crate::store::{Store, StoreError, Workspace, io_at};
-use crate::unpack::{Limits, UnpackError};
+use crate::store::{Store, StoreError, Workspace, io_at, remove_tree};
+use crate::unpack::{Limits, UnpackError, Unpacked};
 use parts::Parts;
 
 mod docker;
@@ -234,9 +234,9 @@ impl Store {
             }
         }
         let _lock = self.lock()?;
-        let new = self.unpack_missing(&parts, &plans, &workspace, options)?;
-        self.publish_layers(&workspace, &new)?;
         let mut catalogue = Catalogue::read(&self.index_dir())?;
+        let new = self.unpack_missing(&parts, &plans, &workspace, options, &catalogue)?;
+        self.publish_layers(&workspace, &new)?;
         let mut all = Vec::with_capacity(plans.len());
         for plan in &plans {
             all.push(self.publish_image(plan, &new, &workspace, &mut catalogue)?);
@@ -244,33 +244,39 @@ impl Store {
         Ok(all)
     }
 
-    /// Unpacks, aside, each layer that the store has not; returns the bytes in each.
+    /// Unpacks, aside, each layer that the store has not, or not whole.
     fn unpack_missing(
         &self,
         parts: &Parts,
         plans: &[Plan],
         workspace: &Workspace,
         options: &ImportOptions,
-    ) -> Result<BTreeMap<Digest, u64>, ImportError> {
+        known: &Catalogue,
+    ) -> Result<BTreeMap<Digest, Unpacked>, ImportError> {
         let mut new = BTreeMap::new();
         for layer in plans.iter().flat_map(|plan| &plan.layers) {
-            if new.contains_key(&layer.diff_id) || self.layer(&layer.diff_id).is_dir() {
+            if new.contains_key(&layer.diff_id) || self.has_layer(known, &layer.diff_id) {
                 continue;
             }
             let target = aside(workspace, &layer.diff_id);
             layer::make_target(&target)?;
             let unpacked = layer::unpack(parts, layer, &target, &options.limits)?;
-            new.insert(layer.diff_id, unpacked.bytes);
+            new.insert(layer.diff_id, unpacked);
             parts.release(&layer.part);
         }
         Ok(new)
+    }
+
+    fn has_layer(&self, known: &Catalogue, diff_id: &Digest) -> bool {
+        let folder = self.layer(diff_id);
+        known.layer(diff_id).map_or_else(|| folder.is_dir(), |layer| layer.is_whole(&folder))
     }
 
     /// Makes the new layers durable, and then moves them to their place.
     fn publish_layers(
         &self,
         workspace: &Workspace,
-        new: &BTreeMap<Digest, u64>,
+        new: &BTreeMap<Digest, Unpacked>,
     ) -> Result<(), StoreError> {
         if new.is_empty() {
             return Ok(());
@@ -280,6 +286,11 @@ impl Store {
         rustix::fs::syncfs(&opened).map_err(|e| io_at("sync", folder)(e.into()))?;
         for diff_id in new.keys() {
             let place = self.layer(diff_id);
+            if place.is_dir() {
+                let away = self.damaged(diff_id);
+                remove_tree(&away)?;
+                fs::rename(&place, &away).map_err(io_at("move away", &place))?;
+            }
             fs::rename(aside(workspace, diff_id), &place).map_err(io_at("put", &place))?;
         }
         let layers = self.layers();
@@ -289,7 +300,7 @@ impl Store {
     fn publish_image(
         &self,
         plan: &Plan,
-        new: &BTreeMap<Digest, u64>,
+        new: &BTreeMap<Digest, Unpacked>,
         workspace: &Workspace,
         catalogue: &mut Catalogue,
     ) -> Result<Imported, StoreError> {
@@ -303,11 +314,12 @@ impl Store {
         durable::sync_folder(&blobs).map_err(io_at("sync", &blobs))?;
         let mut record = StoredRecord::new(manifest, config, plan.platform.clone());
         for layer in &plan.layers {
-            let bytes = match new.get(&layer.diff_id).copied() {
-                Some(bytes) => bytes,
-                None => self.shared_layer_size(catalogue, &layer.diff_id)?,
-            };
-            record.layers.push(StoredLayer { diff_id: layer.diff_id, bytes });
+            record.layers.push(match new.get(&layer.diff_id).cloned() {
+                Some(Unpacked { bytes, witnesses, .. }) => {
+                    StoredLayer { diff_id: layer.diff_id, bytes, witnesses }
+                }
+                None => self.shared_layer(catalogue, &layer.diff_id)?,
+            });
         }
         if let Some(old) = catalogue.records.iter().find(|r| r.manifest == manifest) {
             record.names.clone_from(&old.names);
@@ -321,16 +333,16 @@ impl Store {
             names: plan.names.clone(),
             layers_new,
             layers_shared: plan.layers.len() - layers_new,
-            bytes: plan.layers.iter().filter_map(|l| new.get(&l.diff_id)).sum(),
+            bytes: plan.layers.iter().filter_map(|l| new.get(&l.diff_id)).map(|l| l.bytes).sum(),
         })
     }
 
-    fn shared_layer_size(&self, known: &Catalogue, diff_id: &Digest) -> Result<u64, StoreError> {
-        let mut layers = known.records.iter().flat_map(|r| &r.layers);
-        match layers.find(|l| l.diff_id == *diff_id) {
-            Some(layer) => Ok(layer.bytes),
-            None => crate::store::content_size(&self.layer(diff_id)),
+    fn shared_layer(&self, known: &Catalogue, id: &Digest) -> Result<StoredLayer, StoreError> {
+        if let Some(layer) = known.layer(id) {
+            return Ok(layer.clone());
         }
+        let bytes = crate::store::content_size(&self.layer(id))?;
+        Ok(StoredLayer { diff_id: *id, bytes, witnesses: Vec::new() })
     }
 }
 

@@ -24,12 +24,13 @@ use record::{Catalogue, StoredRecord};
 mod garbage;
 mod image;
 pub(crate) mod record;
+pub(crate) mod witness;
 mod workspace;
 
 pub(crate) use garbage::content_size;
 pub use garbage::{Freed, Removed};
 pub use image::{Image, ImageConfig, ImageRecord};
-pub(crate) use workspace::{Lock, Workspace};
+pub(crate) use workspace::{Lock, Workspace, remove_tree};
 
 /// The shortest part of a digest that names an image.
 pub const PREFIX_MIN: usize = 6;
@@ -75,6 +76,14 @@ pub enum StoreError {
     /// A layer of an image is not there.
     #[error("layer {layer} of image {image} is missing; import the image again")]
     LayerMissing {
+        /// The image.
+        image: Digest,
+        /// The layer.
+        layer: Digest,
+    },
+    /// A layer of an image is there, and has lost files.
+    #[error("layer {layer} of image {image} has lost its files; import the image again")]
+    LayerDamaged {
         /// The image.
         image: Digest,
         /// The layer.
@@ -131,6 +140,11 @@ impl Store {
         self.layers().join(diff_id.hex())
     }
 
+    /// Where a damaged layer waits for the next clean-up: agents may still run from what is left of it.
+    pub(crate) fn damaged(&self, diff_id: &Digest) -> PathBuf {
+        self.layers().join(format!("{}.damaged", diff_id.hex()))
+    }
+
     pub(crate) fn temporary(&self) -> PathBuf {
         self.root.join("images.tmp")
     }
@@ -176,9 +190,12 @@ impl Store {
                 continue;
             }
             let path = self.layer(&layer.diff_id);
-            if !path.is_dir() {
+            if !layer.is_whole(&path) {
                 let (image, layer) = (record.manifest, layer.diff_id);
-                return Err(StoreError::LayerMissing { image, layer });
+                return Err(match path.is_dir() {
+                    true => StoreError::LayerDamaged { image, layer },
+                    false => StoreError::LayerMissing { image, layer },
+                });
             }
             layers.push(path);
         }
@@ -189,7 +206,7 @@ impl Store {
     /// Whether [`Store::image`] would find the image.
     pub fn has(&self, digest: &Digest) -> bool {
         self.record(digest)
-            .is_ok_and(|record| record.layers.iter().all(|l| self.layer(&l.diff_id).is_dir()))
+            .is_ok_and(|record| record.layers.iter().all(|l| l.is_whole(&self.layer(&l.diff_id))))
     }
 
     /// Gives the image that `reference` means one more name, and takes it from any other image.

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use tar::Archive;
 
 use crate::archive::{ArchiveError, Kind, Member, Members, Meta, printable};
+use crate::store::witness::{Witness, Witnesses};
 use tree::Tree;
 
 mod metadata;
@@ -88,12 +89,14 @@ pub enum UnpackError {
 }
 
 /// What was unpacked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unpacked {
     /// Members, whiteouts included.
     pub entries: u64,
     /// Bytes of file content.
     pub bytes: u64,
+    /// By what it is seen to be whole.
+    pub(crate) witnesses: Vec<Witness>,
 }
 
 const COPY_BUFFER: usize = 128 << 10;
@@ -102,6 +105,7 @@ struct Unpacker<'l> {
     tree: Tree,
     limits: &'l Limits,
     done: Unpacked,
+    seen: Witnesses,
     devices: u64,
     folder_names: usize,
     folder_times: BTreeMap<Vec<u8>, (i64, u32)>,
@@ -121,6 +125,7 @@ pub fn unpack(source: impl Read, target: &Path, limits: &Limits) -> Result<Unpac
         tree,
         limits,
         done: Unpacked::default(),
+        seen: Witnesses::default(),
         devices: 0,
         folder_names: 0,
         folder_times: BTreeMap::new(),
@@ -132,7 +137,8 @@ pub fn unpack(source: impl Read, target: &Path, limits: &Limits) -> Result<Unpac
         unpacker.member(&mut member)?;
     }
     unpacker.set_folder_times()?;
-    Ok(unpacker.done)
+    let witnesses = unpacker.seen.that_are_in(target);
+    Ok(Unpacked { witnesses, ..unpacker.done })
 }
 
 impl Unpacker<'_> {
@@ -191,6 +197,7 @@ impl Unpacker<'_> {
             return Err(UnpackError::Truncated { path: printable(path), size, got });
         }
         self.done.bytes += size;
+        self.seen.see(path, size);
         metadata::set(&file, &member.meta, path)?;
         metadata::set_time(&file, member.meta.mtime).map_err(refused("set the time of", path))
     }

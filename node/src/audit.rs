@@ -8,7 +8,7 @@
 mod segments;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skerry_core::audit::{Event, Head, Kind, beginning, header};
@@ -29,7 +29,7 @@ pub enum AuditError {
         /// What was tried.
         operation: &'static str,
         /// On what.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// Why not.
         source: io::Error,
     },
@@ -46,7 +46,9 @@ pub enum AuditError {
 pub struct Audit(Option<Arc<Mutex<Log>>>);
 
 struct Log {
-    segments: Segments,
+    folder: PathBuf,
+    /// None while the folder cannot be used.
+    segments: Option<Segments>,
     identity: Arc<Identity>,
     node: NodeName,
     freshness: Option<Freshness>,
@@ -55,40 +57,13 @@ struct Log {
 }
 
 impl Audit {
-    /// Opens the log of a state folder, and goes on after its last whole entry. Without it the node runs all
-    /// the same: an error is told, and the log stays closed.
+    /// Opens the log of a state folder, and goes on after its last whole entry. Where it cannot be opened the
+    /// node runs all the same, and it is tried again with the next entry.
     pub fn open(state_dir: &Path, identity: Arc<Identity>, node: NodeName) -> Self {
-        match Segments::open(&state_dir.join("audit"), &identity.public()) {
-            Ok(segments) => {
-                let log = Log { segments, identity, node, freshness: None, missed: 0 };
-                let audit = Self(Some(Arc::new(Mutex::new(log))));
-                audit.begin();
-                audit
-            }
-            Err(error) => {
-                tracing::error!(%error, "nothing is written to the audit log");
-                Self(None)
-            }
-        }
-    }
-
-    /// The first words of a process: what was cut off, and which version of the program this is.
-    fn begin(&self) {
-        let Some(mut log) = self.lock() else { return };
-        let cut = std::mem::take(&mut log.segments.cut);
-        if cut > 0 {
-            let text = format!("{cut} bytes, which were no whole entry, were cut off");
-            tracing::warn!(cut, "audit log: half an entry was cut off");
-            log.append(Event::new(Kind::Cut, "audit").detail(&text));
-        }
-        let version = env!("CARGO_PKG_VERSION");
-        let before = std::mem::take(&mut log.segments.version);
-        let kind = match before {
-            Some(before) if before != version => Kind::Updated,
-            _ => Kind::Began,
-        };
-        let node = log.node.to_string();
-        log.append(Event::new(kind, node).detail(version));
+        let folder = state_dir.join("audit");
+        let mut log = Log { folder, segments: None, identity, node, freshness: None, missed: 0 };
+        let _ = log.ready();
+        Self(Some(Arc::new(Mutex::new(log))))
     }
 
     /// Appends an entry. It is durable when [`Audit::settle`] or [`Audit::head`] returns.
@@ -101,7 +76,8 @@ impl Audit {
     /// Makes all entries durable.
     pub fn settle(&self) {
         if let Some(mut log) = self.lock()
-            && let Err(error) = log.segments.sync()
+            && let Some(segments) = &mut log.segments
+            && let Err(error) = segments.sync()
         {
             tracing::warn!(%error, "the audit log is not durable");
         }
@@ -117,7 +93,7 @@ impl Audit {
     /// The last entry, durable.
     pub fn head(&self) -> Option<Head> {
         self.settle();
-        self.lock().map(|log| log.segments.head())
+        self.lock()?.segments.as_ref().map(Segments::head)
     }
 
     /// The whole log, with its head signed by the node.
@@ -126,11 +102,14 @@ impl Audit {
     /// It cannot be read or signed.
     pub fn export(&self) -> Result<Vec<u8>, AuditError> {
         let mut log = self.lock().ok_or(AuditError::Closed)?;
-        log.segments.sync()?;
-        let (head, begin) = (log.segments.head(), log.segments.beginning()?);
-        let mut export = header(log.identity.key(), &log.node, clock::wall_ms(), head, begin)?;
+        let _ = log.ready();
+        let Log { segments, identity, node, .. } = &mut *log;
+        let segments = segments.as_mut().ok_or(AuditError::Closed)?;
+        segments.sync()?;
+        let (head, begin) = (segments.head(), segments.beginning()?);
+        let mut export = header(identity.key(), node, clock::wall_ms(), head, begin)?;
         export.push(b'\n');
-        log.segments.read_into(&mut export)?;
+        segments.read_into(&mut export)?;
         Ok(export)
     }
 
@@ -141,7 +120,42 @@ impl Audit {
 }
 
 impl Log {
+    /// Opens the folder, unless that is done. The first words then are what was cut off, and which version of
+    /// the program this is.
+    fn ready(&mut self) -> bool {
+        if self.segments.is_some() {
+            return true;
+        }
+        let mut segments = match Segments::open(&self.folder, &self.identity.public()) {
+            Ok(segments) => segments,
+            Err(error) => {
+                if self.missed == 0 {
+                    tracing::error!(%error, "nothing is written to the audit log");
+                }
+                return false;
+            }
+        };
+        let (cut, before) = (segments.cut, segments.version.take());
+        self.segments = Some(segments);
+        if cut > 0 {
+            tracing::warn!(cut, "audit log: half an entry was cut off");
+            let text = format!("{cut} bytes, which were no whole entry, were cut off");
+            self.append(Event::new(Kind::Cut, "audit").detail(&text));
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        let kind = match before {
+            Some(before) if before != version => Kind::Updated,
+            _ => Kind::Began,
+        };
+        self.append(Event::new(kind, self.node.to_string()).detail(version));
+        true
+    }
+
     fn append(&mut self, event: Event) {
+        if !self.ready() {
+            self.missed += 1;
+            return;
+        }
         let missed = self.missed;
         if missed > 0 {
             let text = format!("{missed} entries could not be written");
@@ -156,10 +170,11 @@ impl Log {
 
     fn write(&mut self, event: Event) -> bool {
         let now = clock::wall_ms();
-        let (line, head) = self.segments.head().next(now, self.freshness, event);
         let (key, node) = (self.identity.key(), &self.node);
+        let Some(segments) = &mut self.segments else { return false };
+        let (line, head) = segments.head().next(now, self.freshness, event);
         let sign = |last| beginning(key, node, now, last);
-        match self.segments.append(line, head, sign) {
+        match segments.append(line, head, sign) {
             Ok(()) => true,
             Err(error) => {
                 if self.missed == 0 {

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use skerry_core::admit::{Budget, Profile};
 use skerry_core::agent::Tier;
 use skerry_core::agent::placement::{NodeLabels, check_labels};
 use skerry_core::ids::{GroupName, NodeName, TierName};
+use skerry_core::reading::{self, ReadError};
 use skerry_core::units::{Cpu, Memory};
 use toml::{Table, Value};
 
@@ -73,7 +75,7 @@ pub struct Config {
     pub policy: Policy,
     /// What a flashed device's init reads from the same file; nothing to the node.
     #[serde(default, rename = "device")]
-    _device: Option<Table>,
+    _device: Option<BTreeMap<String, IgnoredAny>>,
     /// All of it as it was merged, to tell what changed when it is read again.
     #[serde(skip)]
     pub table: Table,
@@ -203,8 +205,8 @@ pub enum ConfigError {
     Content {
         /// What was merged.
         sources: String,
-        /// What is wrong.
-        source: Box<toml::de::Error>,
+        /// What is wrong, and where.
+        source: ReadError,
     },
     /// The node's name cannot be used.
     #[error("configuration: node: {0}")]
@@ -266,10 +268,10 @@ impl Config {
             sources.push(format!("--{}", key.replace(['.', '_'], "-")));
         }
         let merged = table.clone();
-        let mut config: Self = Value::Table(table).try_into().map_err(|source| {
+        let mut config = read(&table).map_err(|source| {
             let sources =
                 if sources.is_empty() { "defaults".to_owned() } else { sources.join(", ") };
-            ConfigError::Content { sources, source: Box::new(source) }
+            ConfigError::Content { sources, source }
         })?;
         config.table = merged;
         config.check()?;
@@ -364,6 +366,16 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// The merged table as what it means: by the one reader, which tells the key that is wrong.
+fn read(table: &Table) -> Result<Config, ReadError> {
+    let json = serde_json::to_vec(table).map_err(|error| ReadError {
+        path: String::new(),
+        key: false,
+        problem: error.to_string(),
+    })?;
+    reading::read(&json)
 }
 
 fn read_files(vendor: &Path, file: Option<&Path>) -> Result<(Table, Vec<String>), ConfigError> {

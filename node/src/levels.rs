@@ -26,14 +26,19 @@ impl Levels {
 
     /// Changes them, unless they are fixed.
     pub fn set(&self, configured: Option<&str>) {
-        if !self.fixed && self.handle.reload(read(configured)).is_err() {
+        if self.fixed {
+            return;
+        }
+        match self.handle.reload(read(configured)) {
+            Ok(()) => tracing::debug!(levels = configured, "the log's levels are set"),
             // The log is there for as long as the process.
-            tracing::warn!("the levels of the log cannot be changed");
+            Err(_) => tracing::warn!("the levels of the log cannot be changed"),
         }
     }
 }
 
-/// A level, or levels by module: `info,skerry_sync=debug`. What cannot be read is `info`.
+/// A level, or levels by module: `info,skerry_sync=warn`. What cannot be read is `info`; below that a release
+/// has nothing to tell.
 fn read(text: Option<&str>) -> Targets {
     let levels = text.and_then(|text| text.parse::<Targets>().ok());
     levels.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))

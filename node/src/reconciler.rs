@@ -265,6 +265,10 @@ impl Reconciler {
             && !self.found.values().any(|found| found.seen.phase.is_live())
             && let Some(done) = self.down.take()
         {
+            // Agents that ended leave their traces until they start again, and pods would stay with them.
+            for error in self.containers.leave_pods() {
+                tracing::error!(%error, "a pod is not taken down");
+            }
             // Stays down: nobody plans after this.
             let _ = done.send(());
             self.down = Some(oneshot::channel().0);

@@ -26,8 +26,9 @@ const GATHER: Duration = Duration::from_millis(100);
 /// A report that the outbox does not take is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(10);
 const COUNTER: &[u8] = b"report";
-/// Counters are reserved in blocks, so that not every report costs a write of its own.
-const BLOCK: u64 = 1024;
+/// Counters are reserved in blocks, so that not every report costs a write of its own; in large ones, so
+/// that reports outlast a disk that is full for weeks.
+const BLOCK: u64 = 1 << 16;
 
 /// The counter of reports, which outlives the process.
 pub struct Counter {

@@ -1,5 +1,7 @@
 //! The stop of everything, in order, and how it ends.
 
+use std::path::Path;
+
 use skerry_tests::agents::PATIENCE;
 use skerry_tests::{Node, Scratch, until};
 
@@ -81,4 +83,41 @@ fn who_takes_too_long_is_named_and_the_node_goes_on_with_it() {
     let late = node.cli(["down", "--timeout", "500ms"]).refused();
     assert!(late.stderr.contains("not everything has stopped within 500ms"), "{late}");
     let _ = node.until_state("deaf", "stopped");
+}
+
+const POD: &str = r#"
+agents:
+  - { name: one, image: sensor, pod: web }
+  - { name: two, image: sensor, pod: web, dependsOn: { one: started } }
+"#;
+
+/// What is mounted below the node's folder.
+fn mounted(node: &Node) -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let points = table.lines().filter_map(|line| line.split(' ').nth(4));
+    points.filter(|point| Path::new(point).starts_with(node.folder())).map(str::to_owned).collect()
+}
+
+#[test]
+fn pods_are_taken_down_with_their_agents_and_the_log_says_what_became_of_them() {
+    let scratch = Scratch::new();
+    let mut node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    node.apply(POD);
+    let _ = node.until_state("two", "running");
+    assert!(!mounted(&node).is_empty(), "a pod is pinned to files");
+    let _ = node.cli(["down"]).ok();
+    assert_eq!(mounted(&node), Vec::<String>::new(), "at the answer, not at the next start");
+    assert_eq!(std::fs::read_dir(node.folder().join("run/pods")).unwrap().count(), 0);
+    let _ = until("the node's process ends", PATIENCE, || node.ended());
+    let log = node.log();
+    assert!(log.contains("everything is stopped"), "{log}");
+    assert!(!log.contains("agents go on"), "{log}");
+
+    node.restart();
+    let one = node.until_state("one", "running");
+    let _ = node.until_state("two", "running");
+    assert_eq!(node.inside("two", "hostname"), "web", "{one}");
+    let _ = node.stop();
+    assert!(node.log().contains("agents go on"), "they do, after anything but a down");
 }

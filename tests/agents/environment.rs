@@ -144,3 +144,14 @@ fn a_value_comes_from_standard_input_and_a_key_goes_alone() {
     let bad = node.cli(["secret", "set", "db", "no value"]).refused();
     assert!(bad.stderr.contains("key"), "{bad}");
 }
+
+#[test]
+fn a_variable_of_run_is_taken_from_a_secret_and_not_written_down() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    let _ = node.cli_with_input(["secret", "set", "db", "pw=-"], b"s3cret-word").ok();
+    let _ = node.cli(["run", "--name", "one", "--env-secret", "PASSWORD=db:pw", "sensor"]).ok();
+    assert_eq!(node.inside("one", "echo $PASSWORD"), "s3cret-word");
+    assert!(!node.cli(["inspect", "one"]).ok().stdout.contains("s3cret-word"));
+}

@@ -3,22 +3,29 @@
 //! One boot for each group of checks; each check names itself when it fails. Times under emulation mean
 //! nothing, shares do: both sides of each are taken from the guest's own clock.
 
-use skerry_tests::machine::{Arch, Machine, kit};
+use skerry_tests::machine::{Arch, Machine, MachineSetup, kit};
 use skerry_tests::{Scratch, until};
 
 use super::first_number;
 
-/// A device with the image `sensor`, and no broker.
 fn machine(scratch: &Scratch) -> Machine {
+    equipped(scratch, |setup| setup)
+}
+
+/// A device with the image `sensor`, and no broker.
+pub(super) fn equipped(
+    scratch: &Scratch,
+    change: impl FnOnce(MachineSetup) -> MachineSetup,
+) -> Machine {
     let image = kit::image(scratch, Arch::X86_64, "sensor", "");
-    let machine = Machine::setup(scratch, "box").file("sensor.tar", &image).start();
+    let machine = change(Machine::setup(scratch, "box")).file("sensor.tar", &image).start();
     let _ = machine.import("sensor.tar");
     assert_eq!(machine.status()["cgroup"], "v2", "no controller of version 1 is mounted");
     machine
 }
 
 /// A file of the agent's cgroup.
-fn group(machine: &Machine, agent: &str, file: &str) -> String {
+pub(super) fn group(machine: &Machine, agent: &str, file: &str) -> String {
     let inspect = machine.cli(["inspect", agent]).ok().json();
     let folder = inspect[0]["cgroups"][0].as_str().expect("an agent has a cgroup");
     machine.sh(&format!("cat {folder}/{file}")).ok().stdout.trim().to_owned()

@@ -6,7 +6,7 @@ need_device_packages() {
     need_packages git=git mosquitto=mosquitto mosquitto_pub=mosquitto-clients \
         qemu-system-x86_64=qemu-system-x86 qemu-system-aarch64=qemu-system-arm \
         /usr/share/OVMF/OVMF_CODE.fd=ovmf /usr/share/AAVMF/AAVMF_CODE.fd=qemu-efi-aarch64 \
-        mke2fs=e2fsprogs mcopy=mtools sfdisk=fdisk cpio=cpio depmod=kmod
+        mke2fs=e2fsprogs dmsetup=dmsetup mcopy=mtools sfdisk=fdisk cpio=cpio depmod=kmod
 }
 
 # need_programs ARCH…: static programs for devices, those of the host, and kernels to boot. What is

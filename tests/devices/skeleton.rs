@@ -1,7 +1,7 @@
 //! The walking skeleton: a device joins its fleet, a signed document becomes an agent under limits of
 //! cgroup v2, the power goes, and the agent runs again from what is on the disk, with no network.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use skerry_tests::Machine;
 use skerry_tests::machine::{Arch, Boot};
 
@@ -55,11 +55,19 @@ fn walk(arch: Arch, boot: Boot) {
 
     let agent = json!({ "name": "meter", "image": around.image, "resources":
                         { "limits": { "memory": "32Mi", "cpu": "500m", "pids": 16 } } });
-    let _ = around.fleet.sign(["--node", BOX], &[agent]);
+    let nightly = json!({ "name": "nightly", "image": around.image,
+                          "job": { "schedule": "0 3 * * *", "timeZone": "Europe/Oslo" } });
+    // The small system of the initramfs has no time zones.
+    let zones = !matches!(boot, Boot::Initramfs);
+    let agents = if zones { vec![agent, nightly] } else { vec![agent] };
+    let _ = around.fleet.sign(["--node", BOX], &agents);
     let _ = around.fleet.run(["publish", "--node", BOX]).ok();
     machine.until_document(1);
     let pid = machine.until_running("meter");
     under_version_2(&machine, pid);
+    if zones {
+        knows_its_time_zone(&machine);
+    }
     let row = around.row_when("the agent", |row| row["document"] == 1 && row["running"] == 1);
     assert_eq!(row["signature"], "ok", "the report is signed by the device: {row}");
 
@@ -78,6 +86,14 @@ fn walk(arch: Arch, boot: Boot) {
     assert!(status["storeNotice"].is_null(), "{status}");
     let lines = machine.cli(["logs", "meter"]).ok().stdout;
     assert!(lines.contains("\"seq\""), "its output is kept: {lines}");
+}
+
+/// The image knows when it is three in the morning in Oslo.
+fn knows_its_time_zone(machine: &Machine) {
+    let jobs = machine.cli(["jobs", "--format", "json"]).ok().stdout;
+    let jobs: Value = serde_json::from_str(&jobs).expect("jobs as JSON");
+    let nightly = &jobs["nightly"];
+    assert!(nightly["nextRunMs"].is_i64() && nightly["problem"].is_null(), "{jobs}");
 }
 
 /// The kernel's word on the limits of an agent: cgroup v2, and the values asked for.

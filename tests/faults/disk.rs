@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use serde_json::Value;
 use skerry_tests::agents::{PATIENCE as SOON, lives, sequence};
 use skerry_tests::site::{agents, sensor, status, topic, until_running, version};
 use skerry_tests::{Disk, Node, Scratch, Signer, Site};
@@ -96,6 +97,53 @@ fn a_full_disk_takes_nothing_from_agents_and_heals_without_a_restart() {
     assert_eq!(status(&fleet.node)["storeNotice"], serde_json::Value::Null, "nothing was lost");
     assert!(!agents(&fleet.node).iter().any(|agent| agent["name"] == *refused));
     assert_eq!([fleet.node.pid_of("one"), fleet.node.pid_of("two")], pids);
+}
+
+/// The counter and the kinds of trouble of the report that the broker keeps.
+fn told(fleet: &Fleet) -> Option<(u64, Vec<String>)> {
+    let sealed: Value = serde_json::from_str(&fleet.site.retained("box", "report")?).ok()?;
+    let report: Value = serde_json::from_str(sealed["payload"].as_str()?).ok()?;
+    let troubles = report["troubles"].as_array().cloned().unwrap_or_default();
+    let kinds = troubles.iter().filter_map(|trouble| trouble["kind"].as_str().map(str::to_owned));
+    Some((report["counter"].as_u64()?, kinds.collect()))
+}
+
+#[test]
+fn reports_outlast_a_full_disk_and_a_restart_on_it_and_tell_when_it_is_over() {
+    let mut fleet = Fleet::new();
+    // Something to report, many times a minute, for as long as the disk is full.
+    fleet.node.apply(
+        "{name: fails, image: sensor, args: [--nonsense], \
+          restartBackoff: {initial: 100ms, max: 100ms}}",
+    );
+    let (first, _) = fleet.node.until("a report of it", PATIENCE, |_| told(&fleet));
+    fs::remove_file(fleet.disk.path().join("state/reserve")).unwrap();
+    fleet.disk.fill();
+    let _ = until_trouble(&fleet.node, "disk-full");
+    let (last, kinds) = fleet.node.until("reports go on for long", PATIENCE * 3, |_| {
+        fleet.disk.fill();
+        told(&fleet).filter(|(now, _)| *now > first + 100)
+    });
+    assert!(kinds.contains(&"disk-full".to_owned()), "the fleet is told why: {kinds:?}");
+    assert!(!fleet.node.log().contains("report not handed over"));
+
+    // With next to no room a new process gets numbers, which it must not have from its memory.
+    fleet.disk.spare(3 << 20);
+    fleet.node.restart();
+    let (now, kinds) = fleet.node.until("a report of the new process", PATIENCE, |_| {
+        told(&fleet).filter(|(now, _)| *now > last + 100)
+    });
+    assert!(kinds.contains(&"disk-full".to_owned()), "{kinds:?}");
+
+    // Without any it cannot, and goes on by itself when there is.
+    fleet.disk.fill();
+    fleet.node.restart();
+    let _ = until_trouble(&fleet.node, "disk-full");
+    fleet.disk.empty();
+    fleet.node.until("a report that all is well", PATIENCE, |_| {
+        told(&fleet).filter(|(next, kinds)| *next > now && kinds.is_empty())
+    });
+    until_well(&fleet.node);
 }
 
 #[test]

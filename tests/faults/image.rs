@@ -42,6 +42,16 @@ fn the_layers_of_a_running_agent_vanish() {
 }
 
 #[test]
+fn the_layers_of_a_running_agent_are_emptied_and_their_folders_left() {
+    vanishes(|node| {
+        let layers = node.folder().join("state/layers");
+        let find =
+            std::process::Command::new("find").arg(layers).args(["-type", "f", "-delete"]).status();
+        assert!(find.unwrap().success());
+    });
+}
+
+#[test]
 fn the_image_of_a_running_agent_vanishes() {
     vanishes(|node| {
         let records = fs::read_dir(node.folder().join("state/images")).unwrap();

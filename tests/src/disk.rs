@@ -98,6 +98,17 @@ impl Disk {
         filler.sync_all().expect("the filler reaches the disk");
     }
 
+    /// Gives so many bytes of the room back.
+    ///
+    /// # Panics
+    /// When the file that fills it is not there, or smaller.
+    pub fn spare(&self, bytes: u64) {
+        let filler = File::options().write(true).open(self.filler()).expect("a filler");
+        let length = filler.metadata().expect("its length").len();
+        filler.set_len(length.checked_sub(bytes).expect("a larger filler")).expect("room again");
+        filler.sync_all().expect("the room is there");
+    }
+
     /// Gives the room back.
     ///
     /// # Panics

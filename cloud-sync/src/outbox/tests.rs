@@ -45,6 +45,22 @@ fn what_matters_more_goes_first_and_otherwise_what_came_first() {
 }
 
 #[test]
+fn an_outbox_beside_one_that_cannot_be_read_overwrites_nothing_and_is_the_newer() {
+    let latest = |text: &str| Outgoing { latest_wins: true, ..message(text) };
+    let mut unread = Outbox::new(ROOMY);
+    push(&mut unread, latest("older"));
+    // Whatever the clock shows.
+    for now in [at(0), Now::default()] {
+        let mut beside = Outbox::beside(ROOMY, now);
+        push(&mut beside, latest("newer"));
+        let changes = [unread.slots.values(), beside.slots.values()].into_iter().flatten();
+        let entries: Vec<_> = changes.map(|slot| slot.entry.clone()).collect();
+        assert_ne!(entries[0].seq, entries[1].seq);
+        assert_eq!(sent(&mut Outbox::restore(ROOMY, entries, now)), ["newer"]);
+    }
+}
+
+#[test]
 fn without_room_the_oldest_of_the_least_wanted_goes() {
     let mut outbox = Outbox::new(Limits { entries: 3, ..ROOMY });
     for (text, priority) in [

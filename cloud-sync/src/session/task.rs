@@ -16,7 +16,7 @@ use super::live::{End, Live};
 use super::{Command, LinkState, Receipt, SendError, Stats};
 use crate::config::Settings;
 use crate::inbound::{Queue, Settled};
-use crate::outbox::{Change, Now, Outbox, OutboxStore, Pushed, StoreError};
+use crate::outbox::{Change, Limits, Now, Outbox, OutboxStore, Pushed};
 use crate::reason::{Kind, Reason};
 use crate::reconnect::Backoff;
 use crate::topics::Address;
@@ -73,10 +73,9 @@ impl<O: OutboxStore> Task<O> {
         store: O,
         status: Status,
         channels: Channels,
-    ) -> Result<Self, StoreError> {
+    ) -> Self {
         let began = Instant::now();
-        let entries = store.load()?;
-        let outbox = Outbox::restore(settings.config.limits(), entries, now(began));
+        let (outbox, failure) = restored(&store, settings.config.limits(), now(began));
         let (min, max) = (settings.config.reconnect_min, settings.config.reconnect_max);
         let mut task = Self {
             backoff: Backoff::new(min.duration(), max.duration()),
@@ -87,7 +86,11 @@ impl<O: OutboxStore> Task<O> {
             outbox,
             store,
             began,
-            stats: Stats::default(),
+            stats: failure.map_or_else(Stats::default, |failure| Stats {
+                store_failures: 1,
+                last_store_failure: Some(failure),
+                ..Stats::default()
+            }),
             subscribed: false,
             ask_again: false,
             one_by_one: false,
@@ -95,7 +98,7 @@ impl<O: OutboxStore> Task<O> {
         };
         task.persist();
         task.tell();
-        Ok(task)
+        task
     }
 
     pub(super) async fn run(mut self) {
@@ -219,6 +222,18 @@ impl<O: OutboxStore> Task<O> {
 
     pub(super) fn now(&self) -> Now {
         now(self.began)
+    }
+}
+
+/// The outbox as the store has it. What cannot be read now is sent after a later start; the session
+/// goes on without it, or a full disk would cut the node off.
+fn restored(store: &impl OutboxStore, limits: Limits, now: Now) -> (Outbox, Option<String>) {
+    match store.load() {
+        Ok(entries) => (Outbox::restore(limits, entries, now), None),
+        Err(error) => {
+            warn!(%error, "the outbox cannot be read: begun anew beside it");
+            (Outbox::beside(limits, now), Some(error.to_string()))
+        }
     }
 }
 

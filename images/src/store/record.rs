@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use skerry_core::ids::Digest;
 
+use super::witness::{Witness, is_whole};
 use super::{ImageRecord, PREFIX_MIN, Store, StoreError, Workspace, io_at, names_in, read_bounded};
 use crate::durable;
 use crate::platform::Platform;
@@ -44,6 +45,9 @@ pub(crate) struct StoredLayer {
     pub(crate) diff_id: Digest,
     /// Bytes of file content.
     pub(crate) bytes: u64,
+    /// By what it is seen to be whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) witnesses: Vec<Witness>,
 }
 
 impl StoredRecord {
@@ -54,6 +58,13 @@ impl StoredRecord {
 
     pub(crate) fn size(&self) -> u64 {
         self.layers.iter().map(|l| l.bytes).sum()
+    }
+}
+
+impl StoredLayer {
+    /// Whether its folder is whole, as far as can be seen without reading it.
+    pub(crate) fn is_whole(&self, folder: &Path) -> bool {
+        is_whole(folder, &self.witnesses, self.bytes)
     }
 }
 
@@ -174,6 +185,12 @@ impl Catalogue {
         }
     }
 
+    /// What is known of a layer: from the image that has seen the most of it.
+    pub(crate) fn layer(&self, diff_id: &Digest) -> Option<&StoredLayer> {
+        let layers = self.records.iter().flat_map(|record| &record.layers);
+        layers.filter(|layer| layer.diff_id == *diff_id).max_by_key(|layer| layer.witnesses.len())
+    }
+
     /// A number higher than all in use.
     pub(crate) fn next_since(&self) -> u64 {
         let all = |r: &StoredRecord| {
@@ -236,7 +253,7 @@ where
 fn write(store: &Store, workspace: &Workspace, record: &StoredRecord) -> Result<(), StoreError> {
     let name = file_name(&record.manifest);
     let path = store.index_dir().join(&name);
-    let bytes = serde_json::to_vec_pretty(record)
+    let bytes = serde_json::to_vec(record)
         .map_err(|e| StoreError::Damaged { path: path.clone(), reason: e.to_string() })?;
     durable::write(workspace.path(), &store.index_dir(), &name, &bytes)
         .map_err(io_at("write", &path))

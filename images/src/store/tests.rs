@@ -163,6 +163,56 @@ fn damage_on_disk_is_named_and_mended_by_importing_again() {
 }
 
 #[test]
+fn an_emptied_layer_is_noticed_and_mended_by_importing_again() {
+    let bench = Bench::new();
+    let inner = bench.folder.path().join("root/inner/folder");
+    fs::create_dir_all(&inner).unwrap();
+    fs::write(inner.join("deep"), "some more text").unwrap();
+    let digest = bench.image(Some("sensor"), "a", "");
+    let other = bench.image(Some("other"), "a", "shares the layer");
+    let layer = bench.store.layer(&bench.store.resolve("sensor").unwrap().layers[0]);
+    let damages: [&dyn Fn(); 3] = [
+        &|| fs::remove_file(layer.join("inner/folder/deep")).unwrap(),
+        &|| {
+            fs::remove_dir_all(&layer).unwrap();
+            fs::create_dir(&layer).unwrap();
+        },
+        &|| fs::write(layer.join("file"), "").unwrap(),
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        assert!(bench.store.has(&digest), "{number}");
+        damage();
+        assert!(!bench.store.has(&digest) && !bench.store.has(&other), "{number}");
+        let error = bench.store.image(&digest).unwrap_err();
+        assert!(matches!(error, StoreError::LayerDamaged { .. }), "{error}");
+        assert!(error.to_string().contains("import the image again"), "{error}");
+        bench.image(Some("other"), "a", "shares the layer");
+        assert!(bench.store.has(&digest) && bench.store.has(&other), "{number}");
+        assert_eq!(fs::read_to_string(layer.join("inner/folder/deep")).unwrap(), "some more text");
+    }
+    assert_eq!(bench.layer_count(), 2, "what is left of the old one waits");
+    bench.store.prune(&unused).unwrap();
+    assert_eq!(bench.layer_count(), 1);
+}
+
+#[test]
+fn a_record_of_an_earlier_version_is_good_for_a_layer_that_holds_anything() {
+    let bench = Bench::new();
+    let digest = bench.image(Some("sensor"), "a", "");
+    let path = bench.store.index_dir().join(record::file_name(&digest));
+    let mut old: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let gone = old["layers"][0].as_object_mut().unwrap().remove("witnesses");
+    assert_eq!(gone.unwrap()[0]["path"], "file");
+    fs::write(&path, old.to_string()).unwrap();
+    assert!(bench.store.has(&digest));
+    let layer = bench.store.layer(&bench.store.resolve("sensor").unwrap().layers[0]);
+    fs::remove_file(layer.join("file")).unwrap();
+    assert!(!bench.store.has(&digest));
+    bench.image(Some("sensor"), "a", "");
+    assert!(bench.store.has(&digest));
+}
+
+#[test]
 fn a_watcher_of_the_index_sees_an_image_arrive_by_one_rename() {
     let bench = Bench::new();
     let folder = bench.store.index_dir();

@@ -93,7 +93,7 @@ pub(super) fn sweep(all: &Path) -> Result<(), StoreError> {
 }
 
 /// Removes a folder and all below it.
-pub(super) fn remove_tree(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn remove_tree(path: &Path) -> Result<(), StoreError> {
     let is_folder = fs::symlink_metadata(path).is_ok_and(|m| m.is_dir());
     let result = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match result {

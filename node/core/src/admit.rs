@@ -5,11 +5,12 @@
 //! when a document grows beside local wishes, is marked and does not run (by `mark`).
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
 use crate::agent::placement::NodeLabels;
-use crate::agent::{AgentSpec, Tier};
+use crate::agent::{AgentSpec, Resources, Tier};
 use crate::desired::{Desired, Source, names_of};
 use crate::ids::{AgentName, TierName};
 use crate::plan::Why;
@@ -51,7 +52,7 @@ pub struct Budget {
 /// Why agents are not admitted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AdmitError {
-    /// A size that the node does not know.
+    /// A size that the node does not know, or that does not go with what the agent says itself.
     #[error("agent '{agent}': resources.tier: {problem}")]
     Tier {
         /// Whose.
@@ -107,6 +108,27 @@ pub(crate) fn no_tier(name: &TierName, profile: &Profile) -> String {
     }
 }
 
+/// What is wrong between what an agent says itself and what its tier fills in.
+pub(crate) fn at_odds(name: &TierName, merged: &Resources) -> Option<String> {
+    let Resources { requests, limits, .. } = merged;
+    let tell = |what: &str, need: &dyn Display, most: &dyn Display| {
+        format!("with '{name}', requests.{what} is {need}, over limits.{what}, which is {most}")
+    };
+    let memory = requests.memory.zip(limits.memory).filter(|(need, most)| need > most);
+    let cpu = requests.cpu.zip(limits.cpu).filter(|(need, most)| need > most);
+    let memory = memory.map(|(need, most)| tell("memory", &need, &most));
+    memory.or_else(|| cpu.map(|(need, most)| tell("cpu", &need, &most)))
+}
+
+/// Why a spec's tier cannot be had.
+fn tier_problem(spec: &AgentSpec, profile: &Profile) -> Option<String> {
+    let name = spec.resources.tier.as_ref()?;
+    match profile.tiers.get(name) {
+        Some(tier) => at_odds(name, &spec.resources.over(tier)),
+        None => Some(no_tier(name, profile)),
+    }
+}
+
 /// Checks agents of one source, together with others that are there already.
 ///
 /// # Errors
@@ -133,8 +155,8 @@ pub fn check<'a>(
 /// Checks one agent against the node's policy.
 fn allow(spec: &AgentSpec, profile: &Profile) -> Result<(), AdmitError> {
     let agent = || spec.name.clone();
-    if let Some(tier) = spec.resources.tier.as_ref().filter(|t| !profile.tiers.contains_key(t)) {
-        return Err(AdmitError::Tier { agent: agent(), problem: no_tier(tier, profile) });
+    if let Some(problem) = tier_problem(spec, profile) {
+        return Err(AdmitError::Tier { agent: agent(), problem });
     }
     if spec.security.privileged && !profile.privileged {
         return Err(AdmitError::Privileged(agent()));

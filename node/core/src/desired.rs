@@ -256,7 +256,12 @@ fn base(
     let mut obstacle = None;
     if let Some(name) = &spec.resources.tier {
         match profile.tiers.get(name) {
-            Some(tier) => spec.resources = spec.resources.over(tier),
+            Some(tier) => {
+                let merged = spec.resources.over(tier);
+                obstacle = admit::at_odds(name, &merged)
+                    .map(|problem| format!("resources.tier: {problem}"));
+                spec.resources = merged;
+            }
             None => obstacle = Some(admit::no_tier(name, profile)),
         }
     }

@@ -112,11 +112,12 @@ fn system<E: Into<io::Error>>(operation: &'static str) -> impl FnOnce(E) -> Exec
 }
 
 /// Runs a program in the container of a running agent, with the caller's standard streams, and
-/// waits for its end. It dies with the caller.
+/// waits for its end. It dies with the caller, which may be executed again ([`crate::seal()`]).
 ///
 /// # Errors
 /// The agent does not run, or the program cannot be started.
 pub fn exec(run_dir: &Path, wanted: &Exec) -> Result<Ended, ExecError> {
+    crate::seal().map_err(system("protect this program's file from the agent"))?;
     let not_running = || ExecError::NotRunning { run_dir: run_dir.to_owned() };
     let launch: Launch = record::read(run_dir, record::LAUNCH)?.ok_or_else(not_running)?;
     let state: State = record::read(run_dir, record::STATE)?.ok_or_else(not_running)?;

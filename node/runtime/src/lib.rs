@@ -30,6 +30,7 @@ mod program;
 pub mod quota;
 mod reaper;
 mod rootfs;
+mod seal;
 mod seccomp;
 mod spec;
 mod sys;
@@ -48,6 +49,7 @@ pub use launch::{
 };
 pub use observe::{Observation, observe};
 pub use record::{Exit, Failure, Shortfall, State};
+pub use seal::seal;
 pub use spawn::{MonitorHandle, spawn};
 pub use sys::forget_code;
 pub use users::{UserError, resolve_user};

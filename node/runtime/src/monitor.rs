@@ -128,6 +128,8 @@ impl Made {
 }
 
 fn start(run_dir: &Path, made: &mut Made) -> Result<Infallible, MonitorError> {
+    // The standard input, which is the lock, stays open over it.
+    crate::seal().map_err(system("protect this program's file from the agent"))?;
     let lock: &OwnedFd = made.lock.insert(become_monitor(run_dir)?);
     let launch: Launch = record::read(run_dir, record::LAUNCH)?
         .ok_or_else(|| MonitorError::NoLaunch { run_dir: run_dir.to_owned() })?;
@@ -277,7 +279,8 @@ fn create(
         Forked::Parent(builder) => {
             drop((built_w, program_w, complaints_w, stdout_w, stderr_w, status_w));
             let report = receive(&built, deadline, "making the container");
-            let report = report.map(|text| text.and_then(|text| serde_json::from_str(&text).ok()));
+            let report = report
+                .map(|text| text.and_then(|text| serde_json::from_slice(text.as_bytes()).ok()));
             let init = match report {
                 Ok(Some(build::Report::Init { pid })) => pid,
                 Ok(Some(build::Report::Failed { operation, message, errno })) => {
@@ -323,7 +326,7 @@ impl Container {
 }
 
 fn reported(text: &str) -> Option<MonitorError> {
-    match serde_json::from_str(text) {
+    match serde_json::from_slice(text.as_bytes()) {
         Ok(build::Report::Failed { operation, message, errno }) => {
             Some(MonitorError::Reported { operation, message, errno })
         }

@@ -22,7 +22,6 @@ mod limits;
 mod log;
 mod mend;
 mod person;
-mod seal;
 mod spec;
 mod state;
 mod time;

@@ -10,31 +10,28 @@
 
 use std::ffi::{CString, OsString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
-use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
     DumpableBehavior, Pid, WaitOptions, WaitStatus, set_dumpable_behavior, wait,
 };
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
-use crate::launch::Propagation;
-use crate::sys::{self, Forked, MountChange};
+use crate::sys::{self, Forked};
 
 /// The hidden verb.
 pub const VERB: &str = "container-init";
 
-/// A hold on this binary that cannot be written through.
+/// A hold on this binary that cannot be written through, as the monitor runs from a read-only mount
+/// ([`crate::seal()`]).
 pub fn own_binary() -> io::Result<OwnedFd> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let tree = open_tree(rustix::fs::CWD, "/proc/self/exe", flags)?;
-    let propagation = Propagation::RPrivate;
-    let change = MountChange { read_only: true, propagation, ..MountChange::default() };
-    sys::change_mount(tree.as_fd(), change)?;
-    Ok(tree)
+    debug_assert!(crate::seal::is_sealed().unwrap_or(false), "a monitor runs from such a mount");
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    Ok(rustix::fs::open("/proc/self/exe", flags, Mode::empty())?)
 }
 
 /// How the program ended, as it is told to the monitor.

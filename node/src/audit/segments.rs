@@ -89,15 +89,15 @@ impl Segments {
         let mut content = Vec::new();
         (&mut file).take(2 * SEGMENT_MAX).read_to_end(&mut content).map_err(io("read", &path))?;
         let total = file.metadata().map_err(io("read", &path))?.len();
-        let mut whole = 0;
-        let mut last = None;
+        let (mut at, mut whole, mut last) = (0, 0, None);
         for line in content.split_inclusive(|byte| *byte == b'\n') {
-            let Some((head, entry)) = line.strip_suffix(b"\n").and_then(Head::of) else { break };
+            at += line.len() as u64;
+            // What is damaged before a whole entry stays where it is: whoever verifies the log is told.
+            let Some((head, entry)) = line.strip_suffix(b"\n").and_then(Head::of) else { continue };
             if matches!(entry.event.kind, Kind::Began | Kind::Updated) {
                 self.version = entry.event.detail;
             }
-            whole += line.len() as u64;
-            last = Some(head);
+            (whole, last) = (at, Some(head));
         }
         self.cut += total - whole;
         let Some(head) = last else { return Ok(false) };
@@ -172,8 +172,8 @@ impl Segments {
         let Some(oldest) = self.firsts.first() else { return Ok(None) };
         let path = self.path(*oldest);
         let content = read(&path, 2 * SEGMENT_MAX)?;
-        let lines = content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        Ok(lines.last().and_then(Head::of).map(|(head, _)| head))
+        let last = content.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty());
+        Ok(last.and_then(Head::of).map(|(head, _)| head))
     }
 
     fn drop_oldest(&mut self) -> Result<(), AuditError> {

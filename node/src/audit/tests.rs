@@ -113,10 +113,11 @@ fn a_power_cut_between_the_word_and_the_removal_leaves_a_whole_log() {
         audit.note(event(number).detail(&words));
     }
     let mut log = audit.lock().unwrap();
-    let oldest = log.segments.last_of_oldest().unwrap().unwrap();
+    let segments = log.segments.as_mut().unwrap();
+    segments.sync().unwrap();
+    let oldest = segments.last_of_oldest().unwrap().unwrap();
     let word = beginning(place.identity.key(), &log.node, 0, oldest).unwrap();
     fs::write(place.folder.path().join("audit/begin"), word).unwrap();
-    log.segments.sync().unwrap();
     drop(log);
     let checked = place.check(&place.open());
     assert_eq!(checked.begin.seq, oldest.seq);
@@ -150,11 +151,31 @@ fn what_could_not_be_written_is_told_by_the_next_entry() {
 }
 
 #[test]
-fn a_node_whose_log_cannot_be_opened_runs_without_it() {
+fn a_node_whose_log_cannot_be_opened_runs_without_it_and_goes_on_when_it_can() {
     let place = Place::new();
-    fs::write(place.folder.path().join("audit"), b"").unwrap();
+    let path = place.folder.path().join("audit");
+    fs::write(&path, b"").unwrap();
     let audit = place.open();
     audit.note(event(1));
     assert_eq!(audit.head(), None);
     assert!(audit.export().is_err());
+    fs::remove_file(&path).unwrap();
+    audit.note(event(2));
+    let checked = place.check(&audit);
+    assert_eq!(kinds(&checked), [Kind::Missed, Kind::Began, Kind::Started]);
+}
+
+#[test]
+fn a_damaged_entry_in_the_middle_is_left_for_whoever_verifies() {
+    let place = Place::new();
+    let audit = place.open();
+    audit.note(event(1));
+    audit.note(event(2));
+    drop(audit);
+    let path = place.folder.path().join("audit/1.log");
+    let damaged = fs::read_to_string(&path).unwrap().replacen("\"seq\":2", "\"seq\";2", 1);
+    fs::write(&path, damaged).unwrap();
+    let export = place.open().export().unwrap();
+    let why = audit::verify(&export, &place.identity.public()).unwrap_err().to_string();
+    assert!(why.contains("where entry 2 belongs, is no entry"), "{why}");
 }

@@ -60,7 +60,15 @@ pub fn exec(place: &Place, args: ExecArgs) -> anyhow::Result<ExitCode> {
         let text = "-t passes your terminal on, but standard input is none; leave -t out";
         return Err(Usage(text.to_owned()).into());
     }
-    let code = prepare(place, &args).and_then(|run_dir| enter(&run_dir, &wish(args)));
+    // Before the node is asked: what follows is done by the program that this becomes. Who is not root
+    // is told so by the node's socket.
+    let sealed = match rustix::process::geteuid().is_root() {
+        true => skerry_runtime::seal().context("cannot protect this program's file"),
+        false => Ok(()),
+    };
+    let code = sealed
+        .and_then(|()| prepare(place, &args))
+        .and_then(|run_dir| enter(&run_dir, &wish(args)));
     Ok(ExitCode::from(code.unwrap_or_else(|error| {
         failure::say(&error);
         NOT_TRIED

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::failure::ReaderGone;
 
+mod indent;
+
 /// Writes bytes as they are, at once.
 pub fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
@@ -24,7 +26,9 @@ pub fn line(text: &str) -> anyhow::Result<()> {
 
 /// Writes a value as indented JSON.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    line(&serde_json::to_string_pretty(value).context("cannot write the output as JSON")?)
+    // Not serde_json's pretty printer: it would be a second copy of the code that writes each type.
+    let compact = serde_json::to_string(value).context("cannot write the output as JSON")?;
+    line(&indent::indented(&compact))
 }
 
 /// Writes a value as JSON on a single line.

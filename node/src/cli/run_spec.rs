@@ -7,11 +7,12 @@ mod resources;
 mod security;
 mod storage;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 
 use clap::Args;
-use skerry_core::agent::{AgentSpec, PreStop, Restart, Signal, env};
+use skerry_core::agent::{AgentSpec, EnvValue, Origin, PreStop, Reference, Restart, Signal, env};
 use skerry_core::ids::{AgentName, Digest, IdError, NAME_MAX};
 use skerry_core::units::Span;
 
@@ -31,6 +32,11 @@ pub struct RunArgs {
     /// Set a variable; may be given several times
     #[arg(short = 'e', long = "env", value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
+    /// Set a variable from a secret; may be given several times
+    ///
+    /// Without KEY it is the secret's key of the variable's name. See: skerry secret set
+    #[arg(long, value_name = "NAME=SECRET[:KEY]", value_parser = from_secret)]
+    env_secret: Vec<(String, Reference)>,
     /// Set variables from lines of NAME=VALUE
     #[arg(long, value_name = "FILE")]
     env_file: Vec<String>,
@@ -125,12 +131,25 @@ pub fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `NAME=SECRET:KEY`, or `NAME=SECRET` where the key has the variable's name.
+fn from_secret(text: &str) -> Result<(String, Reference), String> {
+    let (variable, place) = text
+        .split_once('=')
+        .filter(|(variable, _)| !variable.is_empty())
+        .ok_or("NAME=SECRET:KEY is expected, such as PASSWORD=db:password")?;
+    let (name, key) = place.split_once(':').unwrap_or((place, variable));
+    let name = name.parse().map_err(|error| format!("the secret's name: {error}"))?;
+    let key = key.parse().map_err(|error| format!("the key: {error}"))?;
+    Ok((variable.to_owned(), Reference { from: Origin::Secret, name, key, optional: false }))
+}
+
 /// A JSON list of words, or a single word.
 pub fn words(text: &str) -> Result<Words, String> {
     if !text.trim_start().starts_with('[') {
         return Ok(vec![text.to_owned()]);
     }
-    serde_json::from_str(text).map_err(|error| format!("is not a JSON list of words: {error}"))
+    serde_json::from_slice(text.as_bytes())
+        .map_err(|error| format!("is not a JSON list of words: {error}"))
 }
 
 /// A JSON list of words, or a line for the shell.
@@ -156,7 +175,9 @@ impl RunArgs {
         for file in &self.env_file {
             put_env_file(&mut spec, file)?;
         }
+        let written: BTreeSet<_> = self.env.iter().map(|(name, _)| name.clone()).collect();
         spec.env.extend(self.env.into_iter().map(|(name, value)| (name, value.into())));
+        put_secrets(&mut spec, self.env_secret, &written)?;
         spec.labels = self.label.into_iter().collect();
         self.life.put(&mut spec);
         self.resources.put(&mut spec)?;
@@ -167,6 +188,22 @@ impl RunArgs {
         spec.check().map_err(|error| Usage(error.to_string()))?;
         Ok(spec)
     }
+}
+
+/// A variable that is written down and secret as well would be one or the other by chance.
+fn put_secrets(
+    spec: &mut AgentSpec,
+    secrets: Vec<(String, Reference)>,
+    written: &BTreeSet<String>,
+) -> Result<(), Usage> {
+    for (variable, reference) in secrets {
+        if written.contains(&variable) {
+            let text = format!("--env-secret {variable}: the variable is set twice");
+            return Err(Usage(text));
+        }
+        spec.env.insert(variable, EnvValue::From(reference));
+    }
+    Ok(())
 }
 
 fn put_env_file(spec: &mut AgentSpec, file: &str) -> Result<(), Usage> {

@@ -50,6 +50,13 @@ impl Containers {
         read_agent(run_dir)?.spec.pod
     }
 
+    /// Takes down what every pod shares: nobody lives in one. Each is made anew by its next agent.
+    pub fn leave_pods(&self) -> Vec<ContainerError> {
+        let entries = std::fs::read_dir(&self.pods).into_iter().flatten().flatten();
+        let removed = entries.flat_map(|entry| pod::remove(&entry.path()));
+        removed.map(|error| ContainerError::Clean(told(&error))).collect()
+    }
+
     /// Removes a pod, unless an agent of it is still there.
     pub(super) fn leave_pod(&self, name: &PodName) -> Result<(), ContainerError> {
         let mut others = self.names().into_iter().map(|agent| self.run_dir(&agent));

@@ -271,8 +271,11 @@ impl Store for HealingStore {
         {
             return Err(self.refusal(shut));
         }
-        // What room there is, is kept for what matters more.
-        if !vital && self.troubles.has(Kind::DiskFull) {
+        // What room there is, is kept for what matters more. Numbers for reports are one row in weeks,
+        // and without them the fleet would hear nothing of the trouble.
+        let is_counter = changes.iter().all(|change| change.space == Space::Counter);
+        let spared = is_counter && Room::of(&self.folder).is_none_or(|room| room.fault().is_none());
+        if !vital && !spared && self.troubles.has(Kind::DiskFull) {
             return Err(self.refusal(&Shut {
                 fault: Fault::Full,
                 why: "the disk is full".to_owned(),

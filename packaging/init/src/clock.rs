@@ -8,8 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use nix::sys::time::TimeSpec;
-use nix::time::{ClockId, clock_gettime, clock_settime};
+use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 
 use crate::tell::{Level, tell};
 use crate::trouble::{Doing, Trouble};
@@ -21,17 +20,21 @@ const BELIEVED: i64 = 10 * 366 * 86_400;
 
 /// Sets the clock to at least `floor`, in seconds since 1970.
 pub fn set_forward(floor: i64, whose: &str) {
-    let Ok(now) = clock_gettime(ClockId::CLOCK_REALTIME) else { return };
-    if now.tv_sec() >= floor {
+    let now = now();
+    if now >= floor {
         return;
     }
-    match clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::new(floor, 0)) {
-        Ok(()) => tell(
-            Level::Info,
-            format!("the clock was at {}; set forward to {floor}, {whose}", now.tv_sec()),
-        ),
+    match clock_settime(ClockId::Realtime, Timespec { tv_sec: floor, tv_nsec: 0 }) {
+        Ok(()) => {
+            tell(Level::Info, format!("the clock was at {now}; set forward to {floor}, {whose}"));
+        }
         Err(error) => tell(Level::Warning, format!("the clock cannot be set forward: {error}")),
     }
+}
+
+/// In 64 bits on every processor; nix has 32 where C had.
+fn now() -> i64 {
+    clock_gettime(ClockId::Realtime).tv_sec
 }
 
 /// A time that was saved, or that the image was built at.
@@ -50,8 +53,7 @@ pub fn saved(path: &Path, built: i64) -> Option<i64> {
 /// # Errors
 /// The file cannot be written.
 pub fn save(path: &Path) -> Result<(), Trouble> {
-    let now = clock_gettime(ClockId::CLOCK_REALTIME).doing("read", "the clock")?;
-    write_aside(path, format!("{}\n", now.tv_sec()).as_bytes())
+    write_aside(path, format!("{}\n", now()).as_bytes())
 }
 
 /// Replaces a small file whole, so that a power cut leaves the old one or the new one.

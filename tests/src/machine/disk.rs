@@ -30,6 +30,19 @@ impl Disk {
         Self { path: path.to_owned() }
     }
 
+    /// As [`Disk::blank`], with quotas for projects.
+    ///
+    /// # Panics
+    /// When it can't be made.
+    #[must_use]
+    pub fn with_quotas(path: &Path, mebibytes: u32) -> Self {
+        need_tool("mke2fs", "e2fsprogs");
+        let mut command = Command::new("mke2fs");
+        command.args(["-q", "-F", "-t", "ext4", "-O", "project,quota", "-E", "quotatype=prjquota"]);
+        let _ = run(command.arg(path).arg(format!("{mebibytes}m"))).ok();
+        Self { path: path.to_owned() }
+    }
+
     /// A read-only file system with what a folder holds, owned by root.
     ///
     /// # Panics

@@ -125,6 +125,11 @@ impl Kit {
         copy(from, &to);
     }
 
+    /// Copies a program into it.
+    pub(super) fn tool(&self, name: &str, from: &Path) {
+        self.program(name, from);
+    }
+
     /// Writes a file into it.
     pub(super) fn write(&self, name: &str, text: &str) {
         self.make(&parent(name));

@@ -45,8 +45,10 @@ pub struct MachineSetup {
     pub(super) config: Table,
     pub(super) root: Option<PathBuf>,
     pub(super) files: Vec<(String, PathBuf)>,
+    pub(super) tools: Vec<(String, PathBuf)>,
     pub(super) disk: Option<Disk>,
     pub(super) disk_size: u32,
+    pub(super) quotas: bool,
     pub(super) beside: Option<Disk>,
     pub(super) network: bool,
     pub(super) clock: Option<String>,
@@ -64,8 +66,10 @@ impl MachineSetup {
             config: Table::new(),
             root: None,
             files: Vec::new(),
+            tools: Vec::new(),
             disk: None,
             disk_size: DISK,
+            quotas: false,
             beside: None,
             network: true,
             clock: None,
@@ -133,6 +137,13 @@ impl MachineSetup {
         self
     }
 
+    /// Puts a program of the host into the folder `/run/kit` of the device.
+    #[must_use]
+    pub fn tool(mut self, name: &str, from: &Path) -> Self {
+        self.tools.push((name.to_owned(), from.to_owned()));
+        self
+    }
+
     /// Gives it a disk for its state that was used before, instead of an empty one.
     #[must_use]
     pub fn disk(mut self, disk: Disk) -> Self {
@@ -144,6 +155,13 @@ impl MachineSetup {
     #[must_use]
     pub fn disk_size(mut self, mebibytes: u32) -> Self {
         self.disk_size = mebibytes;
+        self
+    }
+
+    /// Has the empty disk for its state keep project quotas.
+    #[must_use]
+    pub fn project_quotas(mut self) -> Self {
+        self.quotas = true;
         self
     }
 
@@ -192,10 +210,19 @@ impl MachineSetup {
         for (name, from) in &self.files {
             kit.file(&format!("kit/{name}"), from);
         }
+        for (name, from) in &self.tools {
+            kit.tool(&format!("kit/{name}"), from);
+        }
+        if self.quotas {
+            kit.write("kit/disk", "OPTIONS=$OPTIONS,prjquota\n");
+        }
         let used = self.disk.take();
         let file = self.folder.join("data.disk");
         let data = match self.boot {
-            Boot::Initramfs => used.unwrap_or_else(|| Disk::blank(&file, self.disk_size)),
+            Boot::Initramfs => used.unwrap_or_else(|| match self.quotas {
+                true => Disk::with_quotas(&file, self.disk_size),
+                false => Disk::blank(&file, self.disk_size),
+            }),
             Boot::Image | Boot::Firmware => {
                 used.unwrap_or_else(|| image::disk(self.arch, &file, self.disk_size))
             }

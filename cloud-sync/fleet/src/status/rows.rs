@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use skerry_core::ids::Digest;
 use skerry_core::plan::{State, Status};
-use skerry_core::report::{RefusedDocument, Report, TrustState};
+use skerry_core::report::{RefusedDocument, Report, Trouble, TrustState};
 
 use crate::judge::Judged;
 use crate::live::{Kind, Said};
+use crate::output::clean;
 use crate::roster::Roster;
 use crate::table::{NOTHING, table};
 
@@ -70,6 +71,8 @@ pub struct Row {
     pub trust: Option<TrustState>,
     /// Its agents, by name.
     pub agents: BTreeMap<String, Status>,
+    /// What stands in its own way, with what to do about it.
+    pub troubles: Vec<Trouble>,
     /// What there is to say: why it cannot be trusted, or the last refusal.
     pub note: Option<String>,
 }
@@ -109,6 +112,7 @@ fn silent(node: &str) -> Row {
         refused: Vec::new(),
         trust: None,
         agents: BTreeMap::new(),
+        troubles: Vec::new(),
         note: Some("no report yet".to_owned()),
     }
 }
@@ -153,16 +157,29 @@ fn signed(report: Report, now_ms: i64) -> Row {
         age_ms: Some(now_ms.saturating_sub(report.at_ms)),
         refused: report.refused,
         agents: report.agents.into_iter().map(|(name, s)| (name.to_string(), s)).collect(),
-        note: clash.or(refusal).or(doubt),
+        note: trouble_note(&report.troubles).or(clash).or(refusal).or(doubt),
         trust: report.trust,
+        troubles: report.troubles,
     }
 }
 
-/// The rows for people.
+/// That there is trouble, by its kinds; what it is stands below the table.
+fn trouble_note(troubles: &[Trouble]) -> Option<String> {
+    let mut kinds: Vec<_> = troubles.iter().map(|trouble| trouble.kind.as_str()).collect();
+    kinds.dedup();
+    (!kinds.is_empty()).then(|| format!("trouble: {}", kinds.join(", ")))
+}
+
+/// The rows for people: a table, and below it what stands in the nodes' way.
 pub fn text(rows: &[Row]) -> String {
     let headers = ["NODE", "ONLINE", "DOCUMENT", "AGENTS", "REPORT AGE", "SIGNATURE", "NOTE"];
     let cells: Vec<_> = rows.iter().map(cells).collect();
-    table(&headers, &cells)
+    let troubles = rows.iter().flat_map(|row| row.troubles.iter().map(|t| (&row.node, t)));
+    let lines = troubles.map(|(node, trouble)| {
+        let Trouble { kind, what, next, .. } = trouble;
+        format!("\n{}: {}: {}\n  next: {}", clean(node), clean(kind), clean(what), clean(next))
+    });
+    std::iter::once(table(&headers, &cells)).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 fn cells(row: &Row) -> Vec<String> {

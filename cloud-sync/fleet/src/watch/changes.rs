@@ -1,7 +1,7 @@
 //! What differs between two reports of one node, in plain words. Pure.
 
 use skerry_core::plan::Status;
-use skerry_core::report::Report;
+use skerry_core::report::{Report, Trouble};
 
 /// One line for each difference; against nothing, one for each fact.
 pub fn tell(last: Option<&Report>, new: &Report) -> Vec<String> {
@@ -32,6 +32,7 @@ pub fn tell(last: Option<&Report>, new: &Report) -> Vec<String> {
             ));
         }
     }
+    lines.extend(troubles(last, new));
     for (name, status) in &new.agents {
         let before = last.and_then(|last| last.agents.get(name));
         lines.extend(
@@ -44,6 +45,19 @@ pub fn tell(last: Option<&Report>, new: &Report) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What came in the node's way, and what is over.
+fn troubles(last: Option<&Report>, new: &Report) -> Vec<String> {
+    let node = &new.node;
+    let before = last.map_or(&[][..], |last| &last.troubles);
+    let is_in = |list: &[Trouble], one: &Trouble| {
+        list.iter().any(|other| other.kind == one.kind && other.what == one.what)
+    };
+    let came = new.troubles.iter().filter(|trouble| !is_in(before, trouble));
+    let over = before.iter().filter(|trouble| !is_in(&new.troubles, trouble));
+    let came = came.map(|t| format!("trouble on {node}: {}: {}; next: {}", t.kind, t.what, t.next));
+    came.chain(over.map(|t| format!("over on {node}: {}: {}", t.kind, t.what))).collect()
 }
 
 fn agent(before: Option<&Status>, now: &Status) -> Option<String> {

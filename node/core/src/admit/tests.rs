@@ -79,6 +79,43 @@ fn a_tier_fills_in_what_the_agent_does_not_say() {
 }
 
 #[test]
+fn a_tier_must_not_give_requests_over_the_agents_own_limits_nor_the_other_way_round() {
+    let tier = |text| serde_json::from_str::<Tier>(text).unwrap();
+    let large = tier(r#"{"requests":{"memory":"80Mi","cpu":"500m"}}"#);
+    let small = tier(r#"{"limits":{"memory":"8Mi"}}"#);
+    let tiers = [("large".parse().unwrap(), large), ("small".parse().unwrap(), small)].into();
+    let profile = Profile { tiers, ..node() };
+    let sized = |name: &str, change: &dyn Fn(&mut crate::agent::Resources)| {
+        let mut spec = AgentSpec::new("sized".parse().unwrap(), Digest::of(b"image"));
+        spec.resources.tier = Some(name.parse().unwrap());
+        change(&mut spec.resources);
+        spec
+    };
+    let low = sized("large", &|own| own.limits.memory = Some(Memory(16 << 20)));
+    let error = check([&low], [], &profile).unwrap_err();
+    assert_eq!(error.at().1, "resources.tier");
+    assert_eq!(
+        error.to_string(),
+        "agent 'sized': resources.tier: with 'large', requests.memory is 80Mi, over limits.memory, \
+         which is 16Mi"
+    );
+    let slow = sized("large", &|own| own.limits.cpu = Some(Cpu { millis: 100 }));
+    let error = check([&slow], [], &profile).unwrap_err().to_string();
+    assert!(error.contains("requests.cpu is 500m, over limits.cpu, which is 100m"), "{error}");
+    let greedy = sized("small", &|own| own.requests.memory = Some(Memory(9 << 20)));
+    let error = check([&greedy], [], &profile).unwrap_err().to_string();
+    assert!(error.contains("'small'") && error.contains("9Mi") && error.contains("8Mi"), "{error}");
+    let fits = sized("large", &|own| own.limits.memory = Some(Memory(80 << 20)));
+    assert_eq!(check([&fits], [], &profile), Ok(()));
+
+    // A tier that changes later holds the agent up, and says why.
+    let wish = LocalWish { spec: low, stopped: false, generation: 0 };
+    let desired = Desired::merge(Wishes { local: &[wish], ..Wishes::default() }, &profile);
+    let obstacle = desired.agents.values().next().unwrap().obstacle.clone().unwrap();
+    assert!(obstacle.contains("'large'") && obstacle.contains("80Mi"), "{obstacle}");
+}
+
+#[test]
 fn the_fleet_goes_before_local_wishes_and_the_sum_never_passes_the_budget() {
     let document = Accepted::for_tests(Document {
         api_version: ApiVersion::V1,

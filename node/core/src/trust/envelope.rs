@@ -66,7 +66,7 @@ impl<T: Metadata> Unchecked<T> {
         // First, since serde_json does not check the text of members that it skips.
         let raw =
             std::str::from_utf8(bytes).map_err(|e| TrustError::NotUtf8 { role, source: e })?;
-        let Strict(whole) = serde_json::from_str(raw).map_err(malformed)?;
+        let Strict(whole) = serde_json::from_slice(raw.as_bytes()).map_err(malformed)?;
         let envelope: Signed = serde_json::from_value(whole).map_err(malformed)?;
         check_kind(role, &envelope.signed)?;
         let signed: T = serde::Deserialize::deserialize(&envelope.signed).map_err(malformed)?;

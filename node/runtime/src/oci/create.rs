@@ -184,7 +184,8 @@ pub fn prepare_process(call: &Call) -> Result<u32> {
             return refused(format!("file descriptor {fd} is to be preserved and is not open"));
         }
     }
-    super::seal::seal()?;
+    let failed = "cannot protect this program's file from the container";
+    crate::seal().map_err(system(failed))?;
     Ok(last - 3)
 }
 

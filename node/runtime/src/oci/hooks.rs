@@ -4,7 +4,7 @@
 //! stages that libcontainer reaches in the middle of its work run in `skerry oci hook`, which it
 //! starts as if that were the hook ([`Hooks::relayed`]): so all of them see the same state.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -21,6 +21,9 @@ use super::late;
 use super::log::Log;
 use super::state::Container;
 use super::{OciError, Result, refused, system};
+
+/// Bytes of the state that libcontainer hands over; it is a few hundred.
+const STATE_MAX: u64 = 1 << 20;
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -216,10 +219,14 @@ fn wait(mut child: Child, hook: &Hook) -> Result<()> {
 /// this in the namespaces that the stage is about, with its idea of the state on standard input.
 pub fn relay(call: &Call) -> Result<u8> {
     let [stage, order] = call.words.as_slice() else { return refused("hook STAGE ORDER") };
-    let Ok(Order { dir, hooks, mut state, root, late }) = serde_json::from_str(order) else {
+    let order: Value = serde_json::from_slice(order.as_bytes()).unwrap_or_default();
+    let Ok(Order { dir, hooks, mut state, root, late }) = Order::deserialize(&order) else {
         return refused("hook STAGE ORDER");
     };
-    let theirs: Value = serde_json::from_reader(std::io::stdin()).unwrap_or_default();
+    let mut theirs = Vec::new();
+    // What cannot be read is no state.
+    let _ = std::io::stdin().take(STATE_MAX).read_to_end(&mut theirs);
+    let theirs: Value = serde_json::from_slice(&theirs).unwrap_or_default();
     // In the container's process namespace its first process is this one's parent.
     let parent = rustix::process::getppid().map_or(0, rustix::process::Pid::as_raw_pid);
     let pid = theirs.get("pid").and_then(Value::as_i64).filter(|pid| *pid > 0);

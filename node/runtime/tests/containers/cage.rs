@@ -2,7 +2,7 @@
 
 use skerry_runtime::{Seccomp, User};
 
-use crate::rig::Rig;
+use crate::rig::{self, Rig};
 
 /// What a script writes to its standard output.
 fn output_of(script: &str) -> String {
@@ -142,4 +142,77 @@ fn signals_arrive_as_in_a_new_process() {
     rig.run();
     let output = rig.output();
     assert_eq!(output, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
+/// This program's own file, and a way for it to stay for long within the container: it waits for
+/// somebody to write to a pipe in the image. The loader and libraries of the host are in the image, as
+/// a hostile one would bring its own.
+fn hostile() -> (Rig, Vec<&'static str>) {
+    let own = vec!["/proc/self/exe", "spawn", "/run/none", "/pipe"];
+    let rig = Rig::script("sleep 1000");
+    let image = rig.launch.lowers[0].clone();
+    rig::host("mkfifo", &[image.join("pipe").to_str().unwrap()]);
+    let needed = rig::host("sh", &["-c", &format!("ldd {} || true", rig::MONITOR)]);
+    for library in needed.split_whitespace().filter(|word| word.starts_with('/')) {
+        let place = image.join(library.trim_start_matches('/'));
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::copy(library, place).unwrap();
+    }
+    (rig, own)
+}
+
+/// Opens the host's program through a process that runs it, and that again for writing.
+const OVERWRITE: &str = "for tries in $(seq 500); do for p in /proc/[0-9]*; do \
+    grep -q spawn $p/cmdline 2>/dev/null && grep -qv grep $p/comm && \
+    readlink $p/exe | grep -qv busybox && exec 9<$p/exe && break 2; done; sleep 0.02; done; \
+    echo found $(head -c 4 <&9 | tail -c 3); (: >/proc/self/fd/9) 2>&1";
+
+fn overwrites(rig: &Rig) -> String {
+    let said = rig.exec(&["sh", "-c", OVERWRITE]);
+    String::from_utf8(said.stdout).unwrap()
+}
+
+fn stays_whole(said: &str, before: std::time::SystemTime) {
+    // Not "Text file busy": that would be luck, and only for as long as it runs.
+    assert!(said.contains("found ELF") && said.contains("Read-only file system"), "{said}");
+    assert_eq!(std::fs::metadata(rig::MONITOR).unwrap().modified().unwrap(), before);
+}
+
+#[test]
+fn an_agent_whose_program_is_the_monitors_own_cannot_write_to_it() {
+    let before = std::fs::metadata(rig::MONITOR).unwrap().modified().unwrap();
+    let (mut rig, own) = hostile();
+    rig.launch.args = own.iter().map(|arg| (*arg).to_owned()).collect();
+    rig.start();
+    stays_whole(&overwrites(&rig), before);
+}
+
+#[test]
+fn a_script_that_names_the_monitors_program_cannot_write_to_it_either() {
+    let before = std::fs::metadata(rig::MONITOR).unwrap().modified().unwrap();
+    for init in [false, true] {
+        let (mut rig, _) = hostile();
+        let script = rig.launch.lowers[0].join("spawn");
+        std::fs::write(&script, "#!/proc/self/exe spawn\n").unwrap();
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+        rig.launch.init = init;
+        rig.launch.args = vec!["/spawn".to_owned(), "/pipe".to_owned()];
+        rig.start();
+        stays_whole(&overwrites(&rig), before);
+    }
+}
+
+#[test]
+fn a_program_beside_the_agent_that_is_the_hosts_cannot_be_written_to() {
+    let before = std::fs::metadata(rig::MONITOR).unwrap().modified().unwrap();
+    let (mut rig, own) = hostile();
+    rig.start();
+    let run_dir = rig.run_dir();
+    let mut command = std::process::Command::new(rig::MONITOR);
+    let mut beside = command.arg("exec").arg(run_dir).arg("0").args(own).spawn().unwrap();
+    let said = overwrites(&rig);
+    beside.kill().unwrap();
+    beside.wait().unwrap();
+    stays_whole(&said, before);
 }

@@ -59,7 +59,7 @@ fn read(answer: &str) -> NodeSays {
         troubles: Vec<Trouble>,
     }
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
-    let status = body.and_then(|body| serde_json::from_str::<Status>(body).ok());
+    let status = body.and_then(|body| serde_json::from_slice::<Status>(body.as_bytes()).ok());
     match status {
         Some(Status { troubles }) if troubles.is_empty() => NodeSays::Well,
         Some(Status { troubles }) => NodeSays::Troubled(troubles),

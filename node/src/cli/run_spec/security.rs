@@ -97,7 +97,7 @@ fn profile(file: &str) -> Result<SeccompProfile, Usage> {
     let mut text = String::new();
     let opened = File::open(file).and_then(|f| f.take(PROFILE_MAX).read_to_string(&mut text));
     opened.map_err(|error| fail(&error))?;
-    serde_json::from_str(&text).map_err(|error| fail(&error))
+    serde_json::from_slice(text.as_bytes()).map_err(|error| fail(&error))
 }
 
 fn network(text: &str) -> Result<NetworkMode, String> {

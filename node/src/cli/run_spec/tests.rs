@@ -130,3 +130,19 @@ fn flags_of_docker_reach_the_spec() {
     expected["image"] = digest().to_string().into();
     assert_eq!(serde_json::to_value(&spec).unwrap(), expected);
 }
+
+#[test]
+fn a_variable_may_be_a_secret_s() {
+    let spec = spec(&["--env-secret", "PASSWORD=db:root.pw", "--env-secret", "TOKEN=up", "cam"]);
+    let env = serde_json::to_string(&spec.unwrap().env).unwrap();
+    assert_eq!(
+        env,
+        r#"{"PASSWORD":{"from":"secret","name":"db","key":"root.pw"},"TOKEN":{"from":"secret","name":"up","key":"TOKEN"}}"#
+    );
+    for bad in ["PASSWORD", "=db:k", "PASSWORD=Db:k", "PASSWORD=db:", "PASSWORD=db:a/b"] {
+        let said = args(&["--env-secret", bad, "cam"]).unwrap_err().to_string();
+        assert!(said.contains("--env-secret"), "{bad}: {said}");
+    }
+    let twice = super::tests::spec(&["-e", "A=1", "--env-secret", "A=db:k", "cam"]).unwrap_err();
+    assert!(twice.to_string().contains("set twice"), "{twice}");
+}

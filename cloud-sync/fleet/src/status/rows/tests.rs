@@ -41,6 +41,32 @@ fn a_signed_report_fills_its_row() {
 }
 
 #[test]
+fn troubles_are_shown_with_what_to_do_and_only_if_they_are_signed() {
+    let (known, forger) = (Node::new("box-1", 1), Node::new("box-1", 2));
+    let mut report = report(&known.name);
+    let trouble = |kind: &str, what: &str| Trouble {
+        kind: kind.to_owned(),
+        what: what.to_owned(),
+        since_ms: 0,
+        next: "make\u{1b}[31m room".to_owned(),
+    };
+    report.troubles = vec![trouble("blocked", "agent a waits"), trouble("disk-full", "it is full")];
+    report.refused = vec![refusal(b"x", "version 1 is older", 1)];
+    let seen = rows(&[known.says(&report)], &mut keys(&[&known]), NOW);
+    assert_eq!(seen[0].troubles, report.troubles);
+    let shown = text(&seen);
+    let (table, below) = shown.split_once("\n\n").unwrap();
+    assert!(table.ends_with("trouble: blocked, disk-full"), "{table}");
+    assert_eq!(
+        below,
+        "box-1: blocked: agent a waits\n  next: make [31m room\n\n\
+         box-1: disk-full: it is full\n  next: make [31m room"
+    );
+    let seen = rows(&[forger.says(&report)], &mut keys(&[&known]), NOW);
+    assert!(seen[0].troubles.is_empty() && !text(&seen).contains("full"));
+}
+
+#[test]
 fn nothing_of_an_unsigned_report_is_shown() {
     let (known, forger, stranger) =
         (Node::new("box-1", 1), Node::new("box-1", 2), Node::new("box-2", 3));

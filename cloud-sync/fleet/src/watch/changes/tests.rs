@@ -43,3 +43,22 @@ fn documents_and_refusals_are_told_once() {
     );
     assert_eq!(tell(None, &first).len(), 1);
 }
+
+#[test]
+fn troubles_are_told_when_they_come_and_when_they_are_over() {
+    let trouble = Trouble {
+        kind: "disk-full".to_owned(),
+        what: "the disk is full".to_owned(),
+        since_ms: 1,
+        next: "make room".to_owned(),
+    };
+    let well = told(|_| {});
+    let ill = told(|r| r.troubles = vec![trouble.clone()]);
+    let same = told(|r| r.troubles = vec![Trouble { since_ms: 2, ..trouble.clone() }]);
+    assert_eq!(
+        tell(Some(&well), &ill),
+        ["trouble on box-1: disk-full: the disk is full; next: make room"]
+    );
+    assert_eq!(tell(Some(&ill), &same), Vec::<String>::new());
+    assert_eq!(tell(Some(&ill), &well), ["over on box-1: disk-full: the disk is full"]);
+}
