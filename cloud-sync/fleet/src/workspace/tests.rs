@@ -76,7 +76,7 @@ fn settings_come_from_the_file_and_the_command_line_wins() {
     let open = |overrides: &Overrides| Workspace::open(folder.path(), overrides).unwrap();
     let workspace = open(&Overrides::default());
     assert_eq!((&*workspace.broker().url, &*workspace.broker().tenant), ("mqtt://a:1", "t"));
-    assert_eq!(workspace.expiry().root, Span::from_secs(365 * 24 * 3600));
+    assert_eq!(workspace.expiry().root, skerry_sync::config::Span::from_secs(365 * 24 * 3600));
     let over =
         Overrides { broker: Some("mqtt://b:2".to_owned()), tenant: None, offline_keys: None };
     assert_eq!((&*open(&over).broker().url, &*open(&over).broker().tenant), ("mqtt://b:2", "t"));
