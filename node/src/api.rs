@@ -152,6 +152,22 @@ pub struct PastExit {
     pub execution: Option<String>,
 }
 
+impl PastExit {
+    /// In words, for the audit log.
+    pub fn in_words(&self) -> String {
+        let code = self.code.map(|code| format!("exit code {code}"));
+        let signal = || self.signal.map(|signal| format!("signal {signal}"));
+        let ended = code.or_else(signal).or_else(|| self.message.clone());
+        let ended = ended.unwrap_or_else(|| "nobody knows how it ended".to_owned());
+        match (self.reason, self.why) {
+            (Reason::OutOfMemory, _) => format!("{ended}, out of memory"),
+            (Reason::NotStarted, _) => format!("not started: {ended}"),
+            (_, Some(why)) => format!("{ended}, {why}"),
+            _ => ended,
+        }
+    }
+}
+
 /// Every job.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -5,6 +5,7 @@
 //! `cli/`; start with `cli/run.rs`.
 
 mod apply;
+mod audit;
 mod changes;
 mod check;
 mod config;
@@ -129,6 +130,8 @@ enum Verb {
     Stats(stats::StatsArgs),
     /// List jobs and their runs; `start JOB` runs one now
     Jobs(jobs::JobsArgs),
+    /// Show or export what was accepted, refused and run, by whom
+    Audit(audit::AuditArgs),
     /// Stop everything, in order
     Down(down::DownArgs),
     /// Run again what `down` has stopped
@@ -210,6 +213,7 @@ async fn ask(place: &Place, verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Stats(args) => stats::stats(&client, &args).await,
         Verb::Status(args) => status::status(&client, &args).await,
         Verb::Jobs(args) => jobs::jobs(&client, &args).await,
+        Verb::Audit(args) => audit::audit(&client, &args).await,
         Verb::Down(args) => down::down(&client, &args).await,
         Verb::Up => down::up(&client).await,
         Verb::Secret(verb) => secret::secret(&client, verb).await,

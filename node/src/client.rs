@@ -249,6 +249,17 @@ impl Client {
         Ok(LogStream { request, body: response.into_body() })
     }
 
+    /// The audit log, with its head signed by the node.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub async fn audit(&self) -> Result<Bytes, ClientError> {
+        let (method, path) = (Method::GET, "/v1/audit");
+        let request = format!("{method} {path}");
+        let response = self.send(method, path, Bytes::new()).await?;
+        read(response, &request).await
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.ask(Method::GET, path, Bytes::new()).await
     }

@@ -51,6 +51,9 @@ pub struct Config {
     /// The broker; none means that the node is managed locally or from a stick.
     #[serde(default)]
     pub broker: Option<skerry_sync::Config>,
+    /// How it is taken into a fleet that does not know it yet.
+    #[serde(default)]
+    pub enrol: Enrol,
     /// What may be asked for on the node itself.
     #[serde(default)]
     pub local: Local,
@@ -90,6 +93,15 @@ pub struct Trust {
     /// it may be an old one: `accept`, and report it, or `refuse`.
     #[serde(default)]
     pub unproven: skerry_core::trust::floor::Policy,
+}
+
+/// How it is taken into a fleet that does not know it yet.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enrol {
+    /// A token that `skerry-fleet token create` made.
+    #[serde(default)]
+    pub token: Option<String>,
 }
 
 /// What all requests of agents together may take.
@@ -216,12 +228,13 @@ pub enum ConfigError {
 pub type Override = (&'static str, String);
 
 /// The variables that are understood, with the key each sets.
-pub const VARIABLES: [(&str, &str); 9] = [
+pub const VARIABLES: [(&str, &str); 10] = [
     ("SKERRY_NODE", "node"),
     ("SKERRY_STATE_DIR", "state_dir"),
     ("SKERRY_RUN_DIR", "run_dir"),
     ("SKERRY_CGROUP", "cgroup"),
     ("SKERRY_TRUST_ROOT", "trust.root"),
+    ("SKERRY_ENROL_TOKEN", "enrol.token"),
     ("SKERRY_BROKER_URL", "broker.url"),
     ("SKERRY_BROKER_TENANT", "broker.tenant"),
     ("SKERRY_BROKER_USERNAME", "broker.username"),
@@ -275,6 +288,7 @@ impl Config {
             run_dir: run_dir(),
             cgroup: cgroup(),
             trust: Trust::default(),
+            enrol: Enrol::default(),
             broker: None,
             local: Local::default(),
             log: Log::default(),

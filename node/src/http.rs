@@ -2,13 +2,14 @@
 //!
 //! It turns requests into questions to the ledger and looks at the reconciler's snapshot; it decides
 //! nothing about agents. Who may ask is told by the socket's peer credentials. The words are in
-//! [`crate::api`], the answers in `http/answers.rs` (agents), `http/kept.rs` (configs, secrets, volumes),
+//! [`crate::api`], what is written to the audit log in `http/wishes.rs`, the answers in `http/answers.rs` (agents), `http/kept.rs` (configs, secrets, volumes),
 //! `http/whole.rs` (the node itself), and streams of log lines in `http/logs.rs`.
 
 mod answers;
 mod kept;
 mod logs;
 mod whole;
+mod wishes;
 
 use std::convert::Infallible;
 use std::os::unix::fs::PermissionsExt;
@@ -94,12 +95,11 @@ pub async fn serve(listener: UnixListener, node: Arc<Node>) {
 }
 
 async fn connection(stream: UnixStream, node: Arc<Node>) {
-    let allowed = stream
-        .peer_cred()
-        .is_ok_and(|peer| peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw());
+    let peer = stream.peer_cred().ok().map(|peer| peer.uid());
+    let uid = peer.filter(|uid| *uid == 0 || *uid == rustix::process::geteuid().as_raw());
     let service = service_fn(move |request| {
         let node = node.clone();
-        async move { Ok::<_, Infallible>(answer(request, &node, allowed).await) }
+        async move { Ok::<_, Infallible>(answer(request, &node, uid).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -112,10 +112,10 @@ async fn connection(stream: UnixStream, node: Arc<Node>) {
     }
 }
 
-async fn answer(request: Request<Incoming>, node: &Node, allowed: bool) -> Response<Body> {
-    if !allowed {
+async fn answer(request: Request<Incoming>, node: &Node, uid: Option<u32>) -> Response<Body> {
+    let Some(uid) = uid else {
         return refuse(StatusCode::FORBIDDEN, "only root may use this node's socket".to_owned());
-    }
+    };
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let query = parts.uri.query().unwrap_or_default().to_owned();
@@ -124,27 +124,44 @@ async fn answer(request: Request<Incoming>, node: &Node, allowed: bool) -> Respo
         Ok(bytes) => bytes,
         Err(refusal) => return refusal,
     };
-    match (parts.method.as_str(), segments.as_slice()) {
-        ("GET", ["v1", "agents"]) => node.list(after(&query)).await,
-        ("POST", ["v1", "agents"]) => node.apply(&body).await,
+    let wish = wishes::wish(parts.method.as_str(), &segments, node);
+    let answered = route(node, &parts.method, &path, &segments, &query, &body).await;
+    if let Some(wish) = wish {
+        wish.note(&node.audit, uid, &answered);
+    }
+    answered
+}
+
+async fn route(
+    node: &Node,
+    method: &Method,
+    path: &str,
+    segments: &[&str],
+    query: &str,
+    body: &[u8],
+) -> Response<Body> {
+    match (method.as_str(), segments) {
+        ("GET", ["v1", "agents"]) => node.list(after(query)).await,
+        ("POST", ["v1", "agents"]) => node.apply(body).await,
         ("GET", ["v1", "agents", name]) => node.detail(name),
         ("DELETE", ["v1", "agents", name]) => node.change(name, "remove").await,
-        ("GET", ["v1", "agents", name, "logs"]) => logs::stream(node, name, &query).await,
+        ("GET", ["v1", "agents", name, "logs"]) => logs::stream(node, name, query).await,
         ("POST", ["v1", "agents", name, verb]) => node.change(name, verb).await,
         ("POST", ["v1", "documents"]) => node.take(&body).await,
         ("GET", ["v1", "stats"]) => node.stats(),
         ("GET", ["v1", "status"]) => node.status().await,
         ("GET", ["v1", "profile"]) => node.profile(),
         ("GET", ["v1", "jobs"]) => node.jobs(),
+        ("GET", ["v1", "audit"]) => node.audit(),
         ("POST", ["v1", "down"]) => node.down().await,
         ("POST", ["v1", "up"]) => node.up().await,
-        (method, ["v1", kind @ ("configs" | "secrets" | "volumes"), rest @ ..]) => {
-            match kept(node, method, kind, rest, &body).await {
+        (_, ["v1", kind @ ("configs" | "secrets" | "volumes"), rest @ ..]) => {
+            match kept(node, method.as_str(), kind, rest, body).await {
                 Some(answer) => answer,
-                None => unknown_path(&parts.method, &path),
+                None => unknown_path(method, path),
             }
         }
-        _ => unknown_path(&parts.method, &path),
+        _ => unknown_path(method, path),
     }
 }
 

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use skerry_core::trust::PublicKey;
-use skerry_core::trust::sign::SigningKey;
+use skerry_core::trust::sign::{Signer, SigningKey};
 
 use crate::store::export::sync_folder;
 
@@ -39,9 +39,10 @@ pub enum IdentityError {
     Random(getrandom::Error),
 }
 
-/// Who this node is.
+/// Who this node is. Whoever signs with the key knows a [`Signer`] alone, so that one in a TPM or behind PKCS#11
+/// can take its place; now it is in a file.
 pub struct Identity {
-    key: SigningKey,
+    key: Box<dyn Signer>,
 }
 
 impl Identity {
@@ -59,7 +60,7 @@ impl Identity {
                 let wrong = || IdentityError::Content { path: path.clone() };
                 let mut raw = [0; 32];
                 hex::decode_to_slice(text.trim(), &mut raw).map_err(|_| wrong())?;
-                Ok(Self { key: SigningKey::from_bytes(&raw) })
+                Ok(Self { key: Box::new(SigningKey::from_bytes(&raw)) })
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => make(&folder, &path),
             Err(source) => Err(io("open", &path)(source)),
@@ -67,13 +68,13 @@ impl Identity {
     }
 
     /// The key to sign with.
-    pub fn key(&self) -> &SigningKey {
-        &self.key
+    pub fn key(&self) -> &dyn Signer {
+        &*self.key
     }
 
     /// The key to check with.
     pub fn public(&self) -> PublicKey {
-        PublicKey::of(&self.key)
+        self.key.public()
     }
 }
 
@@ -90,7 +91,7 @@ fn make(folder: &Path, path: &Path) -> Result<Identity, IdentityError> {
         .map_err(io("write", &aside))?;
     fs::rename(&aside, path).map_err(io("rename", &aside))?;
     sync_folder(folder).map_err(io("sync", folder))?;
-    Ok(Identity { key: SigningKey::from_bytes(&raw) })
+    Ok(Identity { key: Box::new(SigningKey::from_bytes(&raw)) })
 }
 
 fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> IdentityError {

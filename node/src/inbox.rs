@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use skerry_core::accept::{self, Ledger as Record, Verdict};
 use skerry_core::admit;
+use skerry_core::audit::{Event, Kind};
 use skerry_core::bundle::{BundleError, Delivery, Outcome, verify};
 use skerry_core::ids::Digest;
 use skerry_core::report::{REFUSED_MAX, RefusedDocument};
@@ -98,6 +99,10 @@ fn commit(
         record.iter().map(|record| put(Space::Document, ONLY, record)).collect();
     changes.extend(ledger.changes(&learned));
     ledger.commit(&changes)?;
+    let (audience, version) = (accepted.get().audience.to_string(), accepted.get().version);
+    let event = Event::new(Kind::Accepted, audience).version(version).digest(accepted.digest());
+    ledger.audit.note(event.keys(accepted.signed_by()));
+    ledger.audit.settle();
     ledger.document = Some(Arc::new(accepted));
     ledger.learn(learned);
     ledger.publish();
@@ -142,6 +147,8 @@ fn refuse(
     let surplus = refused.len().saturating_sub(REFUSED_MAX);
     refused.drain(..surplus);
     ledger.commit(&[put(Space::Refused, ONLY, &refused)])?;
+    ledger.audit.note(Event::new(Kind::Refused, "bundle").digest(digest).detail(&reason));
+    ledger.audit.settle();
     ledger.refused = refused;
     ledger.publish();
     Ok(Fate::Refused(reason))

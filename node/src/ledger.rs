@@ -13,6 +13,7 @@ use std::sync::Arc;
 use skerry_core::accept::{Accepted, Ledger as Record, Refusal};
 use skerry_core::admit::{AdmitError, Profile};
 use skerry_core::agent::SpecError;
+use skerry_core::audit::{Event, Kind};
 use skerry_core::bundle::Audience;
 use skerry_core::desired::{Desired, LocalWish, Wishes};
 use skerry_core::document::{Configs, Document};
@@ -24,6 +25,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::time::{Time, TimeRequest};
 use crate::api::{Applied, Apply};
+use crate::audit::Audit;
 use crate::store::{Change, Durability, Space, Store, StoreError};
 use crate::{clock, inbox};
 
@@ -166,6 +168,7 @@ impl Learned {
 /// The ledger's own state; all of it is in the store too.
 pub struct Ledger {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) audit: Audit,
     pub(crate) audience: Audience,
     pub(crate) trust: Option<Repositories>,
     /// Why nothing is trusted, if so.
@@ -230,6 +233,7 @@ impl Ledger {
         let files = files(trust.as_ref());
         let ledger = Self {
             store,
+            audit: Audit::default(),
             audience,
             trust,
             no_trust,
@@ -246,6 +250,14 @@ impl Ledger {
         };
         ledger.publish();
         Ok((ledger, seen))
+    }
+
+    /// Has what is accepted and refused written to this log.
+    #[must_use]
+    pub fn audited(self, audit: Audit) -> Self {
+        let ledger = Self { audit, ..self };
+        ledger.publish();
+        ledger
     }
 
     /// Serves requests until every sender is gone.
@@ -286,11 +298,24 @@ impl Ledger {
     /// Takes what was learned; its rows have been written.
     pub(crate) fn learn(&mut self, learned: Learned) {
         if let Some(trust) = learned.trust {
-            self.files = files(Some(&trust));
+            let before = std::mem::replace(&mut self.files, files(Some(&trust)));
+            self.note_roots(&before, &trust);
             self.trust = Some(trust);
         }
         if let Some(floor) = learned.floor {
             self.time.learn(floor);
+        }
+    }
+
+    /// Writes down each root that took another's place.
+    fn note_roots(&self, before: &[Option<TrustedFiles>; 2], trust: &Repositories) {
+        for (repository, before) in [Repository::Director, Repository::Images].iter().zip(before) {
+            let Ok(set) = trust.open(*repository) else { continue };
+            let root = set.root();
+            if before.is_some_and(|before| before.root != root.version) {
+                let event = Event::new(Kind::Root, repository.name()).version(root.version);
+                self.audit.note(event.keys(&root.roles.root.keyids));
+            }
         }
     }
 
@@ -307,7 +332,9 @@ impl Ledger {
         let configs = Arc::new(self.local_configs.clone());
         let (profile, local_allowed) = (Arc::new(self.profile.clone()), self.local_allowed);
         let [director, images] = self.files;
-        let trust = TrustState { time: self.time.state(clock::moment()), director, images };
+        let time = self.time.state(clock::moment());
+        self.audit.believes(time.freshness);
+        let trust = TrustState { time, director, images };
         let public = Public {
             desired,
             document,

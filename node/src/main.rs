@@ -7,6 +7,7 @@
 use std::process::ExitCode;
 
 mod api;
+mod audit;
 mod check;
 mod cli;
 mod client;

@@ -12,11 +12,13 @@ use skerry_core::bundle::Audience;
 use skerry_core::ids::NodeName;
 use skerry_core::report::{Host, Presence};
 use skerry_core::trust::Roots;
+use skerry_core::trust::enrolment::{Enrolment, Token};
 use skerry_core::trust::repositories::ROOTS_MAX;
 use skerry_runtime::Kernel;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use crate::audit::Audit;
 use crate::cli::NodeArgs;
 use crate::config::{Config, Override};
 use crate::containers::Containers;
@@ -95,6 +97,7 @@ async fn run(config: Config, origin: Origin, levels: Levels) -> anyhow::Result<(
 struct Ground {
     name: NodeName,
     identity: Arc<Identity>,
+    audit: Audit,
     disk: Arc<HealingStore>,
     /// How the state came to be, if there is something to say.
     notice: Option<String>,
@@ -115,9 +118,10 @@ impl Ground {
             tracing::error!(notice, "state");
         }
         let identity = Arc::new(Identity::load(&config.state_dir)?);
+        let audit = Audit::open(&config.state_dir, identity.clone(), name.clone());
         let kernel = Kernel::probe().context("cannot look at the kernel's cgroups")?;
         let cgroup = format!("{:?}", kernel.version()).to_lowercase();
-        Ok(Self { name, identity, disk, notice, troubles, kernel, cgroup })
+        Ok(Self { name, identity, audit, disk, notice, troubles, kernel, cgroup })
     }
 
     fn store(&self) -> Arc<dyn Store> {
@@ -142,6 +146,7 @@ impl Local {
         let belief = belief(config)?;
         let (wishes, profile) = (config.local.wishes, reload::profile(config));
         let (ledger, public) = Ledger::load(ground.store(), audience, belief, wishes, profile)?;
+        let ledger = ledger.audited(ground.audit.clone());
         let (desk, requests) = Desk::new();
         let containers = Arc::new(Containers::new(config)?);
         let images = Arc::new(skerry_images::Store::open(&config.state_dir)?);
@@ -152,6 +157,7 @@ impl Local {
             public.clone(),
             ground.store(),
             troubles.clone(),
+            ground.audit.clone(),
         )
         .context("cannot watch the agents' folders")?;
         let (door, mark) = (reconciler.door(), Mark::below(&config.run_dir));
@@ -187,6 +193,7 @@ impl Local {
             store_notice: ground.notice.clone(),
             troubles: ground.troubles.clone(),
             disk: ground.disk.clone(),
+            audit: ground.audit.clone(),
             door: self.door.clone(),
             supervised: down::is_supervised(),
             mark: self.mark.clone(),
@@ -214,8 +221,9 @@ impl Local {
             snapshots: self.snapshots.clone(),
             ledger: self.ledger.clone(),
             troubles: ground.troubles.clone(),
+            audit: ground.audit.clone(),
         };
-        let speaker = speaker(ground)?;
+        let speaker = speaker(config, ground)?;
         connect(config, ground.store(), self.desk.clone(), speaker, seen, link_in)
     }
 
@@ -281,7 +289,7 @@ fn connect(
     Ok(Some((session.link, gone)))
 }
 
-fn speaker(ground: &Ground) -> anyhow::Result<Speaker> {
+fn speaker(config: &Config, ground: &Ground) -> anyhow::Result<Speaker> {
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .context("cannot read the boot id")?
         .trim()
@@ -298,7 +306,21 @@ fn speaker(ground: &Ground) -> anyhow::Result<Speaker> {
         memory_bytes: system.total_memory(),
         cgroup: ground.cgroup.clone(),
     };
-    Ok(Speaker { identity: ground.identity.clone(), node: ground.name.clone(), boot_id, host })
+    let enrolment = enrolment(config, ground);
+    let (identity, node) = (ground.identity.clone(), ground.name.clone());
+    Ok(Speaker { identity, node, boot_id, host, enrolment })
+}
+
+/// The word of the token that was installed. One that is none is told, and the node waits to be approved.
+fn enrolment(config: &Config, ground: &Ground) -> Option<Enrolment> {
+    let text = config.enrol.token.as_deref()?;
+    match Token::parse(text) {
+        Ok(token) => Some(token.vouch(&ground.name, &ground.identity.public())),
+        Err(error) => {
+            tracing::error!(%error, "enrol.token cannot be used");
+            None
+        }
+    }
 }
 
 /// The roots that were installed. A file that holds none is told to whoever sends a document; agents that

@@ -24,6 +24,7 @@ use skerry_core::report::DocumentRef;
 use skerry_core::time::Tick;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::audit::Audit;
 use crate::clock;
 use crate::containers::{Containers, Found};
 use crate::ledger::Public;
@@ -80,6 +81,7 @@ pub struct Reconciler {
     kept: Kept,
     clock: ClockWatch,
     troubles: Troubles,
+    audit: Audit,
     /// Agents whose run folder cannot be watched.
     unwatched: BTreeSet<AgentName>,
     /// Something was ended or removed since it was last swept.
@@ -100,6 +102,7 @@ impl Reconciler {
         ledger: watch::Receiver<Public>,
         store: Arc<dyn Store>,
         troubles: Troubles,
+        audit: Audit,
     ) -> std::io::Result<(Self, watch::Receiver<Snapshot>)> {
         let watcher = {
             let (agents, _, cgroup) = containers.base();
@@ -122,6 +125,7 @@ impl Reconciler {
             kept: Kept::load(store)?,
             clock: ClockWatch::new()?,
             troubles,
+            audit,
             unwatched: BTreeSet::new(),
             unswept: false,
             prober: Prober::new(),

@@ -9,9 +9,11 @@ use std::time::Duration;
 use skerry_core::ids::NodeName;
 use skerry_core::report::{Host, Report};
 use skerry_core::trust::detached::seal;
+use skerry_core::trust::enrolment::Enrolment;
 use skerry_sync::{Link, LinkState, Outgoing, Priority, Up};
 use tokio::sync::watch;
 
+use crate::audit::Audit;
 use crate::clock;
 use crate::identity::Identity;
 use crate::ledger::Public;
@@ -79,6 +81,8 @@ pub struct Speaker {
     pub boot_id: String,
     /// The machine.
     pub host: Host,
+    /// The word of the token by which it asks to be taken in.
+    pub enrolment: Option<Enrolment>,
 }
 
 /// Why a report was not handed over.
@@ -102,6 +106,8 @@ pub struct Seen {
     pub ledger: watch::Receiver<Public>,
     /// What stands in the node's way.
     pub troubles: Troubles,
+    /// What was accepted, refused and run.
+    pub audit: Audit,
 }
 
 /// Reports until the reconciler is gone.
@@ -190,6 +196,9 @@ fn compose(speaker: &Speaker, seen: &mut Seen) -> Report {
         clashes: snapshot.clashes.clone(),
         troubles: seen.troubles.list(),
         trust: ledger.trust.as_deref().cloned(),
+        audit: seen.audit.head(),
+        // Whoever signs documents for it knows it.
+        enrolment: speaker.enrolment.clone().filter(|_| ledger.document.is_none()),
         host: speaker.host.clone(),
     }
 }

@@ -44,7 +44,7 @@ impl Fleet {
     pub fn init(scratch: &Scratch, name: &str, broker: &Mosquitto) -> Self {
         let mut fleet = Self::new(scratch);
         fleet.folder = scratch.folder(name);
-        let _ = fleet.run(["init", "--broker", &broker.url()]).ok();
+        let _ = fleet.run(["init", "--no-passphrase", "--broker", &broker.url()]).ok();
         fleet.let_in(broker);
         fleet
     }

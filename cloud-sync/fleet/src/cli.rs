@@ -8,7 +8,8 @@ use clap::{Parser, Subcommand};
 
 use crate::workspace::{Overrides, Workspace};
 use crate::{
-    broker, demo, images, init, nodes, output, publish, rotate, sign, status, time, validate, watch,
+    audit, broker, ceremony, demo, enrol, expiry, images, init, key, nodes, output, publish,
+    rotate, sign, status, time, validate, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -54,11 +55,23 @@ enum Verb {
     Refresh(sign::RefreshArgs),
     /// Replace keys that may be stolen, or a root that soon expires
     Rotate(rotate::RotateArgs),
+    /// List, show, make and replace keys
+    #[command(subcommand)]
+    Key(key::KeyVerb),
+    /// Make a root that several people sign, by passing a file on
+    #[command(subcommand)]
+    Root(ceremony::RootVerb),
     /// Send the signed document of a node or a group
     Publish(publish::PublishArgs),
     /// Keep the nodes' public keys, by which their reports are recognised
     #[command(subcommand)]
     Nodes(nodes::NodesVerb),
+    /// Make and list tokens, by which new nodes are taken in without being asked for one by one
+    #[command(subcommand)]
+    Token(enrol::TokenVerb),
+    /// Check what nodes wrote down of what they accepted, refused and ran
+    #[command(subcommand)]
+    Audit(audit::AuditVerb),
     /// Show what all nodes last said of themselves
     Status(status::StatusArgs),
     /// Show changes as they happen, until interrupted
@@ -103,8 +116,20 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Images(verb) => images::images(&open()?, &verb)?,
         Verb::Rotate(args) => rotate::rotate(&open()?, &args)?,
         Verb::Nodes(verb) => runtime.block_on(nodes::nodes(&open()?, &verb))?,
-        Verb::Publish(args) => return runtime.block_on(publish::publish(&open()?, &args)),
-        Verb::Status(args) => runtime.block_on(status::status(&open()?, &args))?,
+        Verb::Key(verb) => key::key(|| Ok(open()?), &verb)?,
+        Verb::Root(verb) => ceremony::root(|| Ok(open()?), &verb)?,
+        Verb::Token(verb) => enrol::token(&open()?, &verb)?,
+        Verb::Audit(verb) => return audit::audit(|| Ok(open()?), &verb),
+        Verb::Publish(args) => {
+            let workspace = open()?;
+            expiry::warn(&workspace)?;
+            return runtime.block_on(publish::publish(&workspace, &args));
+        }
+        Verb::Status(args) => {
+            let workspace = open()?;
+            expiry::warn(&workspace)?;
+            runtime.block_on(status::status(&workspace, &args))?;
+        }
         Verb::Watch => runtime.block_on(watch::watch(&open()?))?,
         Verb::Time(verb) => runtime.block_on(time::time(&open()?, &verb))?,
         Verb::Broker(args) => runtime.block_on(broker::run(&args))?,

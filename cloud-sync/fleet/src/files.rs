@@ -92,6 +92,17 @@ pub fn write(path: &Path, bytes: &[u8], readers: Readers) -> Result<(), FileErro
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail("write", path))
 }
 
+/// Removes a file; one that is not there is removed already.
+///
+/// # Errors
+/// The file system refused.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fail("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Makes a folder, and those above it.
 ///
 /// # Errors

@@ -12,8 +12,9 @@ use skerry_core::trust::{PublicKey, Repository, Role};
 use skerry_sync::config::Span;
 
 use crate::output;
+use crate::passphrase::Passphrases;
 use crate::release::{self, ends};
-use crate::workspace::{Expiry, Overrides, REPOSITORIES, ROLES, Workspace};
+use crate::workspace::{Expiry, Overrides, Protection, REPOSITORIES, ROLES, Workspace};
 
 /// Makes a workspace: one key for each role of both repositories, and roots that say so
 #[derive(Debug, Clone, Default, Args)]
@@ -33,6 +34,16 @@ pub struct InitArgs {
     /// How long the list of images holds, with its snapshot and timestamp; 365d by default
     #[arg(long, value_name = "TIME")]
     images_expires: Option<Span>,
+    /// Leave the keys unencrypted, readable by this user alone; for tests and machines without people
+    #[arg(long)]
+    no_passphrase: bool,
+}
+
+impl InitArgs {
+    /// With keys that nobody is asked for a passphrase of.
+    pub fn plain() -> Self {
+        Self { no_passphrase: true, ..Self::default() }
+    }
 }
 
 /// Makes a workspace, and says what to do with it.
@@ -53,9 +64,13 @@ pub fn init(dir: &Path, overrides: &Overrides, args: &InitArgs) -> anyhow::Resul
             output::line(&format!("  {of:<8} {role:<9} {path}  (key {})", id.short()))?;
         }
     }
+    output::line(if args.no_passphrase {
+        "the keys are NOT encrypted, only kept from other users (mode 0600): skerry-fleet key protect"
+    } else {
+        "the keys are encrypted with your passphrases; nobody can open them without."
+    })?;
     output::line(
-        "the keys are not encrypted (that comes later), only kept from other users: mode 0600.\n\
-         move the offline keys to a stick, and copy them: without them stolen keys cannot be replaced,\n\
+        "move the offline keys to a stick, and copy them: without them stolen keys cannot be replaced,\n\
          and who steals them says what is genuine. They are asked for by --offline-keys DIR.",
     )?;
     output::line(&format!(
@@ -75,19 +90,20 @@ pub fn make(dir: &Path, overrides: &Overrides, args: &InitArgs) -> anyhow::Resul
         timestamp: args.timestamp_expires.unwrap_or(default.timestamp),
         images: args.images_expires.unwrap_or(default.images),
     };
-    let workspace = Workspace::create(dir, overrides, expiry)?;
+    let protection = if args.no_passphrase { Protection::None } else { Protection::Passphrase };
+    let passphrases = Passphrases::default();
+    let workspace = Workspace::create(dir, overrides, expiry, protection, passphrases)?;
     let _lock = workspace.lock()?;
     let now = Timestamp::now();
     for of in REPOSITORIES {
-        put_next_root(&workspace, of, now)?;
+        put_first_root(&workspace, of, now)?;
     }
     release::sign(&workspace, Repository::Images, 1, &BTreeMap::new(), now)?;
     Ok(workspace)
 }
 
-/// Signs and keeps the next root of a repository, which gives its roles to the keys that the workspace has
-/// now. Its version is returned.
-pub fn put_next_root(workspace: &Workspace, of: Repository, now: Timestamp) -> anyhow::Result<u64> {
+/// Signs and keeps the first root of a repository, which gives each role to the key that the workspace has.
+fn put_first_root(workspace: &Workspace, of: Repository, now: Timestamp) -> anyhow::Result<()> {
     let holder =
         |role| Ok::<_, anyhow::Error>(Holders::one(PublicKey::of(&workspace.key(of, role)?)));
     let holders = Authorities {
@@ -96,10 +112,8 @@ pub fn put_next_root(workspace: &Workspace, of: Repository, now: Timestamp) -> a
         snapshot: holder(Role::Snapshot)?,
         targets: holder(Role::Targets)?,
     };
-    let version = workspace.roots(of)?.len() as u64 + 1;
-    let root = Root::new(version, ends(now, workspace.expiry().root), &holders);
+    let root = Root::new(1, ends(now, workspace.expiry().root), &holders);
     let key = workspace.key(of, Role::Root)?;
     let root = sign(&root, &[&key]).context("cannot sign the root")?;
-    workspace.put_root(of, version, &root)?;
-    Ok(version)
+    Ok(workspace.put_root(of, 1, &root)?)
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use skerry_core::ids::NodeName;
+use skerry_core::ids::{Digest, NodeName};
 use skerry_core::report::{Presence, Report};
-use skerry_core::trust::PublicKey;
 use skerry_core::trust::detached;
+use skerry_core::trust::{KeyId, PublicKey};
+
+use crate::heard::Replay;
 
 /// What a report is worth.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,21 +18,47 @@ pub enum Judged {
     UnknownKey,
     /// It is not what that node signed, and why.
     Bad(String),
+    /// The node signed it, and it is no newer one.
+    Replayed(Replay),
+    /// It is signed with a key that counts no longer, and why.
+    Revoked(String),
 }
 
-/// Judges the bytes that came as the report of `node`.
+/// A report that its node signed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opened {
+    /// The report.
+    pub report: Report,
+    /// The key that signed it.
+    pub key: KeyId,
+    /// The digest of its text.
+    pub digest: Digest,
+}
+
+/// Judges the bytes that came as the report of `node`, by the signature alone.
 pub fn report(node: &str, bytes: &[u8], keys: &BTreeMap<NodeName, PublicKey>) -> Judged {
-    let Some((name, key)) = keys.iter().find(|(name, _)| name.as_str() == node) else {
-        return Judged::UnknownKey;
-    };
-    let text = match detached::open(bytes, key) {
-        Ok(text) => text,
-        Err(why) => return Judged::Bad(why.to_string()),
-    };
+    match open(node, bytes, keys) {
+        Ok(opened) => Judged::Signed(Box::new(opened.report)),
+        Err(judged) => judged,
+    }
+}
+
+/// The report, if its node signed it; else what the bytes are worth.
+pub fn open(
+    node: &str,
+    bytes: &[u8],
+    keys: &BTreeMap<NodeName, PublicKey>,
+) -> Result<Opened, Judged> {
+    let known = keys.iter().find(|(name, _)| name.as_str() == node);
+    let (name, key) = known.ok_or(Judged::UnknownKey)?;
+    let text = detached::open(bytes, key).map_err(|why| Judged::Bad(why.to_string()))?;
     match serde_json::from_str::<Report>(text.payload()) {
-        Ok(report) if report.node == *name => Judged::Signed(Box::new(report)),
-        Ok(report) => Judged::Bad(format!("it is the report of node '{}'", report.node)),
-        Err(why) => Judged::Bad(format!("it is signed, and not a report: {why}")),
+        Ok(report) if report.node == *name => {
+            let digest = Digest::of(text.payload().as_bytes());
+            Ok(Opened { report, key: text.signed_by().clone(), digest })
+        }
+        Ok(report) => Err(Judged::Bad(format!("it is the report of node '{}'", report.node))),
+        Err(why) => Err(Judged::Bad(format!("it is signed, and not a report: {why}"))),
     }
 }
 

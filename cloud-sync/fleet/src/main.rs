@@ -4,22 +4,31 @@
 //! It never runs on a node and imports nothing of one; what both know is in `skerry-core`. One file
 //! for each verb; all that is kept is in [`workspace`]. Start with `sign.rs`.
 
+mod audit;
 mod broker;
+mod ceremony;
 mod cli;
 mod demo;
+mod enrol;
+mod expiry;
 mod files;
 #[cfg(feature = "generate")]
 #[path = "../../../packaging/generate.rs"]
 mod generate;
+mod heard;
 mod images;
 mod init;
 mod judge;
+mod key;
 mod keys;
 mod live;
 mod nodes;
 mod output;
+mod passphrase;
 mod publish;
 mod release;
+mod roots;
+mod roster;
 mod rotate;
 mod sign;
 mod status;

@@ -5,18 +5,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use serde::Serialize;
 use skerry_core::ids::NodeName;
 use skerry_core::report::Report;
 use skerry_core::trust::PublicKey;
 
+use crate::enrol;
 use crate::files;
 use crate::judge;
-use crate::live::{Kind, Live};
+use crate::live::{Kind, Live, Said};
 use crate::output;
 use crate::status::Format;
 use crate::table::table;
-use crate::workspace::Workspace;
+use crate::workspace::{Revocation, Workspace};
 
 /// What is done with the nodes' keys.
 #[derive(Debug, Clone, Subcommand)]
@@ -27,8 +29,10 @@ pub enum NodesVerb {
     Approve(ApproveArgs),
     /// Keep the public key of a node; 'skerry status' on the node shows it
     Add(AddArgs),
-    /// List the nodes whose keys are kept
+    /// List the nodes whose keys are kept, and those whose key was revoked
     Ls,
+    /// Take a node's key away: what it signs counts no longer
+    Revoke(RevokeArgs),
 }
 
 /// Whose key, and which.
@@ -66,6 +70,16 @@ pub struct ApproveArgs {
     replace: bool,
 }
 
+/// Whose key is taken away.
+#[derive(Debug, Clone, Args)]
+pub struct RevokeArgs {
+    /// The node's name
+    name: NodeName,
+    /// Why; it is shown with the node from then on
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
 /// A node that is not approved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -80,6 +94,8 @@ pub struct Pending {
     pub machine: String,
     /// Whether another key is kept for that name.
     pub replaces: bool,
+    /// Whether its key was revoked.
+    pub revoked: bool,
 }
 
 /// Why a key was not kept.
@@ -92,6 +108,21 @@ pub enum NodesRefusal {
         name: NodeName,
         /// The id of the key that is kept.
         kept: String,
+    },
+    /// It was taken away before.
+    #[error(
+        "key {key} was revoked; give the device another (move its identity/node.key away), or add --replace to \
+         trust this one again"
+    )]
+    Revoked {
+        /// The key.
+        key: String,
+    },
+    /// There is no key to revoke.
+    #[error("no key of a node '{name}' is kept; see: skerry-fleet nodes ls")]
+    Unknown {
+        /// The node.
+        name: NodeName,
     },
     /// Nobody of that name introduces itself.
     #[error(
@@ -119,16 +150,25 @@ pub enum NodesRefusal {
 pub async fn nodes(workspace: &Workspace, verb: &NodesVerb) -> anyhow::Result<()> {
     match verb {
         NodesVerb::Pending(args) => {
-            let pending = pending(&introductions(workspace, None).await?, &workspace.nodes()?);
+            let said = heard(workspace, None).await?;
+            for line in enrol::admit(workspace, &said, Timestamp::now())? {
+                output::note(&line);
+            }
+            let known = (workspace.nodes()?, workspace.revoked()?);
+            let pending = pending(&introductions(&said), &known.0, &known.1);
             match args.format {
                 Format::Json => output::json(&pending),
                 Format::Table => output::line(&text(&pending)),
             }
         }
         NodesVerb::Approve(args) => {
-            let heard = introductions(workspace, Some(&args.name)).await?;
-            let key = choose(&heard, &args.name, args.key.as_deref())?;
+            let said = heard(workspace, Some(&args.name)).await?;
+            let (key, report) = choose(&introductions(&said), &args.name, args.key.as_deref())?;
             add(workspace, &args.name, key, args.replace)?;
+            let _lock = workspace.lock()?;
+            if let Some(line) = enrol::spend(workspace, &key, &report, Timestamp::now())? {
+                output::note(&line);
+            }
             output::line(&format!(
                 "node '{}' is approved, with key {}",
                 args.name,
@@ -140,31 +180,65 @@ pub async fn nodes(workspace: &Workspace, verb: &NodesVerb) -> anyhow::Result<()
             add(workspace, &args.name, key, args.replace)?;
             output::line(&format!("node '{}' is known by key {}", args.name, key.id().short()))
         }
-        NodesVerb::Ls => {
-            let rows: Vec<_> = workspace
-                .nodes()?
-                .iter()
-                .map(|(name, key)| vec![name.to_string(), key.id().short(), key.to_hex()])
-                .collect();
-            output::line(&table(&["NODE", "KEY ID", "PUBLIC KEY"], &rows))
-        }
+        NodesVerb::Revoke(args) => revoke(workspace, args),
+        NodesVerb::Ls => list(workspace),
     }
 }
 
-/// Who introduces itself at the broker, and with what.
-async fn introductions(
-    workspace: &Workspace,
-    node: Option<&NodeName>,
-) -> anyhow::Result<Vec<(PublicKey, Report)>> {
+fn list(workspace: &Workspace) -> anyhow::Result<()> {
+    let row = |name: &NodeName, key: &PublicKey, state: String| {
+        vec![name.to_string(), key.id().short(), state, key.to_hex()]
+    };
+    let nodes = workspace.nodes()?;
+    let approved = nodes.iter().map(|(name, key)| row(name, key, "approved".to_owned()));
+    let revoked = workspace.revoked()?;
+    let gone = revoked.iter().map(|revoked| {
+        let reason = revoked.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        row(&revoked.node, &revoked.key, format!("revoked {:.10}{reason}", revoked.at.to_string()))
+    });
+    let rows: Vec<_> = approved.chain(gone).collect();
+    output::line(&table(&["NODE", "KEY ID", "STATE", "PUBLIC KEY"], &rows))
+}
+
+/// Takes a node's key away.
+fn revoke(workspace: &Workspace, args: &RevokeArgs) -> anyhow::Result<()> {
+    let _lock = workspace.lock()?;
+    let name = &args.name;
+    let Some(key) = workspace.nodes()?.get(name).copied() else {
+        return Err(NodesRefusal::Unknown { name: name.clone() }.into());
+    };
+    let (reason, at) = (args.reason.clone(), Timestamp::now());
+    // Said before the key is forgotten: in between it must not count as merely unknown.
+    workspace.put_revoked(&Revocation { node: name.clone(), key, reason, at })?;
+    workspace.remove_node(name)?;
+    let key = key.id().short();
+    output::line(&format!(
+        "key {key} of node '{name}' is revoked: its reports count no longer\n\
+         what it runs it goes on to run, and documents that are retained for it stay at the broker;\n\
+         next: shut it out at the broker, and clear what is retained for it"
+    ))
+}
+
+/// What is said at the broker, of one node or of all.
+async fn heard(workspace: &Workspace, node: Option<&NodeName>) -> anyhow::Result<Vec<Said>> {
     let mut live = Live::open(workspace.broker(), node.map(NodeName::as_str)).await?;
     let said = live.settle().await?;
     live.close().await;
+    Ok(said)
+}
+
+/// Who introduces itself, and with what.
+fn introductions(said: &[Said]) -> Vec<(PublicKey, Report)> {
     let reports = said.iter().filter(|said| said.kind == Kind::Report);
-    Ok(reports.filter_map(|said| judge::introduction(&said.node, &said.payload)).collect())
+    reports.filter_map(|said| judge::introduction(&said.node, &said.payload)).collect()
 }
 
 /// Those whose key is not kept, by name.
-fn pending(heard: &[(PublicKey, Report)], keys: &BTreeMap<NodeName, PublicKey>) -> Vec<Pending> {
+fn pending(
+    heard: &[(PublicKey, Report)],
+    keys: &BTreeMap<NodeName, PublicKey>,
+    revoked: &[Revocation],
+) -> Vec<Pending> {
     let unknown = heard.iter().filter(|(key, report)| keys.get(&report.node) != Some(key));
     let mut pending: Vec<_> = unknown
         .map(|(key, report)| Pending {
@@ -173,6 +247,7 @@ fn pending(heard: &[(PublicKey, Report)], keys: &BTreeMap<NodeName, PublicKey>) 
             public_key: key.to_hex(),
             machine: format!("{} {}", report.host.arch, report.host.kernel),
             replaces: keys.contains_key(&report.node),
+            revoked: revoked.iter().any(|revoked| revoked.key == *key),
         })
         .collect();
     pending.sort_by(|one, other| one.node.cmp(&other.node));
@@ -183,7 +258,11 @@ fn text(pending: &[Pending]) -> String {
     let rows: Vec<_> = pending
         .iter()
         .map(|node| {
-            let note = if node.replaces { "another key is kept for this name" } else { "" };
+            let note = match (node.revoked, node.replaces) {
+                (true, _) => "its key was revoked",
+                (false, true) => "another key is kept for this name",
+                (false, false) => "",
+            };
             let shown = [&node.node, &node.key_id, &node.machine];
             shown.into_iter().cloned().chain([note.to_owned()]).collect()
         })
@@ -196,9 +275,9 @@ fn choose(
     heard: &[(PublicKey, Report)],
     name: &NodeName,
     expected: Option<&str>,
-) -> Result<PublicKey, NodesRefusal> {
+) -> Result<(PublicKey, Report), NodesRefusal> {
     let found = heard.iter().find(|(_, report)| report.node == *name);
-    let (key, _) = found.ok_or_else(|| NodesRefusal::Silent { name: name.clone() })?;
+    let (key, report) = found.ok_or_else(|| NodesRefusal::Silent { name: name.clone() })?;
     let fits = |expected: &str| {
         key.to_hex() == expected
             || (!expected.is_empty() && key.id().as_str().starts_with(expected))
@@ -209,7 +288,7 @@ fn choose(
             found: key.id().short(),
             expected: expected.to_owned(),
         }),
-        _ => Ok(*key),
+        _ => Ok((*key, report.clone())),
     }
 }
 
@@ -225,10 +304,17 @@ pub fn add(
         let kept = kept.id().short();
         return Err(NodesRefusal::Other { name: name.clone(), kept }.into());
     }
+    if !replace && workspace.revoked()?.iter().any(|revoked| revoked.key == key) {
+        return Err(NodesRefusal::Revoked { key: key.id().short() }.into());
+    }
+    workspace.restore(&key)?;
+    // The operator vouches for it anew: its disk may have come back from a backup, and its counter with it.
+    workspace.forget_heard(name)?;
     Ok(workspace.put_node(name, key)?)
 }
 
-fn read_key(text: &str) -> anyhow::Result<PublicKey> {
+/// A public key: its digits, or a file that holds them.
+pub fn read_key(text: &str) -> anyhow::Result<PublicKey> {
     let path = Path::new(text);
     if path.is_file() {
         return Ok(PublicKey::from_hex(files::read_text(path)?.trim())?);

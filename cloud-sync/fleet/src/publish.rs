@@ -80,6 +80,7 @@ pub async fn publish(workspace: &Workspace, args: &PublishArgs) -> anyhow::Resul
         document: parcel.document,
         digest: parcel.digest,
         bundle: Digest::of(&parcel.bytes),
+        heard: workspace.heard(node)?.filter(|h| h.key == key.id()).map_or(0, |h| h.counter),
     };
     let mut live = Live::open(workspace.broker(), Some(node.as_str())).await?;
     let fate = send(&mut live, node, key, &wanted, parcel.bytes, patience.duration()).await?;

@@ -172,6 +172,25 @@ pub fn listed(
     Ok(signed.targets)
 }
 
+/// When the files of the newest release of a repository end.
+///
+/// # Errors
+/// The workspace cannot be read.
+pub fn expires(
+    workspace: &Workspace,
+    of: Repository,
+) -> Result<Vec<(Role, Timestamp)>, ReleaseError> {
+    let Some(release) = workspace.release(of)? else { return Ok(Vec::new()) };
+    let targets: metadata::Targets = signed(of, Role::Targets, &release.targets)?;
+    let snapshot: metadata::Snapshot = signed(of, Role::Snapshot, &release.snapshot)?;
+    let timestamp: metadata::Timestamp = signed(of, Role::Timestamp, &release.timestamp)?;
+    Ok(vec![
+        (Role::Targets, targets.expires),
+        (Role::Snapshot, snapshot.expires),
+        (Role::Timestamp, timestamp.expires),
+    ])
+}
+
 /// What a file of ours says; it is our own, so that nobody's signature is asked for.
 fn signed<T: serde::de::DeserializeOwned>(
     of: Repository,

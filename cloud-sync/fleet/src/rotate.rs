@@ -1,24 +1,36 @@
-//! `skerry-fleet rotate`: takes the keys of a repository away from whoever has them now.
+//! `skerry-fleet rotate` and `key rotate`: takes keys away from whoever has them now.
 //!
-//! Makes new keys for all roles but the root, and a root that gives the roles to them, signed by the root's
-//! own key. What a thief of the old ones has pushed ahead (versions, signed times) does not bind nodes
-//! any longer once they have seen it. It also renews a root before it expires.
+//! Makes new keys and a root that gives the roles to them, signed by the root's own key. What a thief of the old
+//! ones has pushed ahead (versions, signed times) does not bind nodes any longer once they have seen it. It
+//! also renews a root before it expires. A root that several people must sign is made by [`crate::ceremony`].
 
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use skerry_core::trust::{Repository, Role};
+use skerry_core::trust::sign::{SigningKey, sign};
+use skerry_core::trust::{PublicKey, Repository, Role};
 
-use crate::init::put_next_root;
+use crate::release::ends;
+use crate::roots::{self, Grant};
 use crate::workspace::Workspace;
 use crate::{keys, output, release};
 
 /// Whose keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Whose {
+pub enum Whose {
     /// The keys that sign documents
     Director,
     /// The keys that say what is genuine
     Images,
+}
+
+impl From<Whose> for Repository {
+    fn from(whose: Whose) -> Self {
+        match whose {
+            Whose::Director => Self::Director,
+            Whose::Images => Self::Images,
+        }
+    }
 }
 
 /// Replaces the keys of a repository, all but the root's, and signs everything anew; needs the offline keys
@@ -32,13 +44,15 @@ pub struct RotateArgs {
 
 /// Replaces keys, and says what to do with it.
 pub fn rotate(workspace: &Workspace, args: &RotateArgs) -> anyhow::Result<()> {
-    let of = match args.whose {
-        Whose::Director => Repository::Director,
-        Whose::Images => Repository::Images,
-    };
+    let of = args.whose.into();
     let _lock = workspace.lock()?;
-    let version = replace(workspace, of)?;
+    let version = replace(workspace, of, &[Role::Targets, Role::Snapshot, Role::Timestamp])?;
     output::line(&format!("the keys of {of} are new; root {version} gives the roles to them"))?;
+    told(of)
+}
+
+/// What is left to do after keys of a repository were replaced.
+pub fn told(of: Repository) -> anyhow::Result<()> {
     output::line("next, for each node and group: skerry-fleet publish --node NAME")?;
     if of == Repository::Director {
         output::line(
@@ -49,24 +63,65 @@ pub fn rotate(workspace: &Workspace, args: &RotateArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes the keys, the root, and the next release; returns the root's version.
-fn replace(workspace: &Workspace, of: Repository) -> anyhow::Result<u64> {
+/// Makes the keys of these roles, the root, and the next release; returns the root's version.
+pub fn replace(workspace: &Workspace, of: Repository, roles: &[Role]) -> anyhow::Result<u64> {
     // Asked for before anything is lost: without it nobody would believe the new keys.
-    workspace.key(of, Role::Root)?;
+    let mut signers = vec![workspace.key(of, Role::Root)?];
+    let (present, _) = roots::newest(workspace, of)?;
     let listed = release::listed(workspace, of)?;
-    for role in [Role::Targets, Role::Snapshot, Role::Timestamp] {
-        workspace.put_key(of, role, &keys::make()?)?;
+    let made = roles.iter().map(|role| Ok((*role, keys::make()?)));
+    let made: Vec<(Role, SigningKey)> = made.collect::<Result<_, keys::KeysError>>()?;
+    let grants: Vec<_> =
+        made.iter().map(|(role, key)| Grant::one(*role, PublicKey::of(key))).collect();
+    for grant in &grants {
+        let held = present.roles.of(grant.role);
+        if held.keyids.len() > 1 {
+            bail!(
+                "{} keys hold the {} role of {of}, and this would leave one; say which stay with: \
+                 skerry-fleet root draft --key {}=KEY,KEY",
+                held.keyids.len(),
+                grant.role,
+                grant.role
+            );
+        }
     }
+    // A new root key proves that it is there by signing its first root.
+    signers.extend(made.iter().filter(|(role, _)| *role == Role::Root).map(|(_, key)| key.clone()));
     let now = Timestamp::now();
-    let root = put_next_root(workspace, of, now)?;
+    let root = roots::next(&present, &grants, ends(now, workspace.expiry().root))?;
+    let version = root.version;
+    let root = sign(&root, &signers.iter().collect::<Vec<_>>()).context("cannot sign the root")?;
+    roots::check(workspace, of, &root).with_context(|| {
+        let needed = present.roles.root.threshold;
+        format!(
+            "{needed} keys must sign a root of {of}; with several people: skerry-fleet root draft"
+        )
+    })?;
+    for (role, key) in &made {
+        workspace.put_key(of, *role, key)?;
+    }
+    workspace.put_root(of, version, &root)?;
+    if roles.iter().any(|role| *role != Role::Root) {
+        sign_anew(workspace, of, &listed, now)?;
+    }
+    Ok(version)
+}
+
+/// Signs all that a repository lists with the keys that are here now.
+pub fn sign_anew(
+    workspace: &Workspace,
+    of: Repository,
+    listed: &std::collections::BTreeMap<String, skerry_core::trust::metadata::TargetMeta>,
+    now: Timestamp,
+) -> anyhow::Result<()> {
     match of {
         Repository::Director => drop(release::next(workspace, now)?),
         Repository::Images => {
             let version = release::version(workspace, of)?.saturating_add(1);
-            release::sign(workspace, of, version, &listed, now)?;
+            release::sign(workspace, of, version, listed, now)?;
         }
     }
-    Ok(root)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
+use crate::enrol;
 use crate::live::Live;
 use crate::output;
+use crate::roster::Roster;
 use crate::workspace::Workspace;
 
 mod rows;
@@ -41,9 +43,14 @@ pub async fn status(workspace: &Workspace, args: &StatusArgs) -> anyhow::Result<
 
 /// One row for each node that is known or heard.
 pub async fn gather(workspace: &Workspace) -> anyhow::Result<Vec<Row>> {
-    let keys = workspace.nodes()?;
     let mut live = Live::open(workspace.broker(), None).await?;
     let said = live.settle().await?;
     live.close().await;
-    Ok(rows(&said, &keys, Timestamp::now().as_millisecond()))
+    for line in enrol::admit(workspace, &said, Timestamp::now())? {
+        output::note(&line);
+    }
+    let mut roster = Roster::load(workspace)?;
+    let rows = rows(&said, &mut roster, Timestamp::now().as_millisecond());
+    roster.keep(workspace);
+    Ok(rows)
 }

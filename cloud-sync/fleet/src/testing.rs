@@ -53,6 +53,8 @@ pub fn report(node: &NodeName) -> Report {
         clashes: Vec::new(),
         troubles: Vec::new(),
         trust: None,
+        audit: None,
+        enrolment: None,
         host: Host::default(),
     }
 }

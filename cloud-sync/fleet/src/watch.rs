@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use skerry_core::ids::NodeName;
 use skerry_core::report::Report;
-use skerry_core::trust::PublicKey;
 
-use crate::judge::{self, Judged};
+use crate::enrol;
+use crate::judge::Judged;
 use crate::live::{Kind, Live, LiveError, Said};
 use crate::output;
+use crate::roster::Roster;
 use crate::workspace::Workspace;
 
 mod changes;
@@ -27,12 +27,12 @@ pub async fn watch(workspace: &Workspace) -> anyhow::Result<()> {
 }
 
 async fn follow(workspace: &Workspace) -> anyhow::Result<()> {
-    let mut seen = Seen { keys: workspace.nodes()?, nodes: BTreeMap::new() };
+    let mut seen = Seen { roster: Roster::load(workspace)?, nodes: BTreeMap::new() };
     // The first time, a broker that is not there is a mistake to be told.
     let mut live = Live::open(workspace.broker(), None).await?;
     stamped(&format!("listening to {}; Ctrl-C ends", workspace.broker().url))?;
     loop {
-        let lost = hear(&mut live, &mut seen).await?;
+        let lost = hear(workspace, &mut live, &mut seen).await?;
         stamped(&format!("{lost}; trying again"))?;
         live = loop {
             tokio::time::sleep(AGAIN).await;
@@ -44,13 +44,23 @@ async fn follow(workspace: &Workspace) -> anyhow::Result<()> {
     }
 }
 
-async fn hear(live: &mut Live, seen: &mut Seen) -> anyhow::Result<LiveError> {
+async fn hear(
+    workspace: &Workspace,
+    live: &mut Live,
+    seen: &mut Seen,
+) -> anyhow::Result<LiveError> {
     loop {
         match live.next().await {
             Ok(said) => {
-                for line in seen.take(&said) {
+                let admitted =
+                    enrol::admit(workspace, std::slice::from_ref(&said), Timestamp::now())?;
+                if !admitted.is_empty() {
+                    seen.roster = Roster::load(workspace)?;
+                }
+                for line in admitted.into_iter().chain(seen.take(&said)) {
                     stamped(&line)?;
                 }
+                seen.roster.keep(workspace);
             }
             Err(lost) => return Ok(lost),
         }
@@ -66,7 +76,7 @@ fn stamped(line: &str) -> anyhow::Result<()> {
 
 /// What was heard last of each node.
 struct Seen {
-    keys: BTreeMap<NodeName, PublicKey>,
+    roster: Roster,
     nodes: BTreeMap<String, Node>,
 }
 
@@ -80,10 +90,10 @@ struct Node {
 impl Seen {
     /// What is new in what a node says, in plain words.
     fn take(&mut self, said: &Said) -> Vec<String> {
-        let (name, keys) = (&said.node, &self.keys);
+        let name = &said.node;
         let node = self.nodes.entry(name.clone()).or_default();
         if said.kind == Kind::Presence {
-            let online = judge::online(name, &said.payload, keys);
+            let online = self.roster.online(name, &said.payload);
             if online.is_none() || node.online == online {
                 return Vec::new();
             }
@@ -91,7 +101,7 @@ impl Seen {
             let word = if online == Some(true) { "online" } else { "offline" };
             return vec![format!("{name} is {word}")];
         }
-        let distrust = match judge::report(name, &said.payload, keys) {
+        let distrust = match self.roster.report(name, &said.payload) {
             Judged::Signed(report) => {
                 if node.report.as_ref().is_some_and(|last| last.counter >= report.counter) {
                     return Vec::new();
@@ -104,6 +114,8 @@ impl Seen {
                 format!("{name} is not approved; do: skerry-fleet nodes approve {name}")
             }
             Judged::Bad(why) => format!("a report of {name} is not trusted: {why}"),
+            Judged::Replayed(why) => format!("a report of {name} is not taken: {why}"),
+            Judged::Revoked(why) => format!("{name} speaks, and {why}"),
         };
         if node.distrust.as_ref() == Some(&distrust) {
             return Vec::new();

@@ -8,7 +8,8 @@
 //! REPO/roots/N.root.json       every root there ever was, of director and of images
 //! REPO/metadata/ROLE.json      the newest targets, snapshot and timestamp of each
 //! documents/KIND-NAME.json     the newest document of each node and group
-//! nodes/NAME.pub               the nodes' public keys
+//! nodes/                       the nodes' keys, those that were revoked, and what was last heard: see people.rs
+//! tokens/ID.json               the tokens by which nodes enrol, and who has used them
 //! ```
 //! It reads and writes files, and decides nothing about documents; next: [`crate::release`].
 
@@ -17,13 +18,19 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use skerry_core::bundle::Address;
-use skerry_core::ids::{IdError, NodeName};
+use skerry_core::ids::IdError;
 use skerry_core::trust::sign::{SignedRelease, SigningKey};
-use skerry_core::trust::{KeyError, PublicKey, Repository, Role, Roots};
-use skerry_sync::config::Span;
+use skerry_core::trust::{KeyError, Repository, Role, Roots};
 
 use crate::files::{self, FileError, Lock, Readers};
 use crate::keys::{self, KeysError};
+use crate::passphrase::{Class, Passphrases};
+
+mod lifetimes;
+mod people;
+
+pub use lifetimes::Expiry;
+pub use people::{Revocation, TokenRecord, Use};
 
 /// The roles, in the order in which people think of them.
 pub const ROLES: [Role; 4] = [Role::Root, Role::Targets, Role::Snapshot, Role::Timestamp];
@@ -92,6 +99,14 @@ pub enum WorkspaceError {
         /// What is wrong.
         source: KeyError,
     },
+    /// A record holds something else.
+    #[error("{path}: {source}; move it away to begin anew")]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
     /// A file's name names nobody.
     #[error("{path}: {source}")]
     Name {
@@ -111,67 +126,28 @@ pub struct Settings {
     /// How long signatures hold.
     #[serde(default)]
     pub expiry: Expiry,
+    /// How new nodes come in.
+    #[serde(default)]
+    pub enrol: Enrol,
 }
 
-/// How long a signature of each role holds.
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// How new nodes come in.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Expiry {
-    /// The root.
-    pub root: Span,
-    /// The targets.
-    pub targets: Span,
-    /// The snapshot.
-    pub snapshot: Span,
-    /// The timestamp.
-    pub timestamp: Span,
-    /// The same three of the images, which are signed off line, and so not each month.
-    pub images: Span,
+pub struct Enrol {
+    /// Who approves a node that brings a good token.
+    pub approve: Approve,
 }
 
-const DAY: u64 = 24 * 3600;
-
-impl Default for Expiry {
-    fn default() -> Self {
-        Self {
-            root: Span::from_secs(365 * DAY),
-            targets: Span::from_secs(90 * DAY),
-            snapshot: Span::from_secs(30 * DAY),
-            timestamp: Span::from_secs(30 * DAY),
-            images: Span::from_secs(365 * DAY),
-        }
-    }
-}
-
-impl Expiry {
-    /// How long the file of a role of a repository holds.
-    pub fn of(self, repository: Repository, role: Role) -> Span {
-        match (repository, role) {
-            (_, Role::Root) => self.root,
-            (Repository::Images, _) => self.images,
-            (Repository::Director, Role::Targets) => self.targets,
-            (Repository::Director, Role::Snapshot) => self.snapshot,
-            (Repository::Director, Role::Timestamp) => self.timestamp,
-        }
-    }
-
-    fn to_toml(self) -> String {
-        let Self { root, targets, snapshot, timestamp, images } = self;
-        let lines = [("root", root), ("targets", targets), ("snapshot", snapshot)];
-        let lines = lines.into_iter().chain([("timestamp", timestamp), ("images", images)]);
-        lines.map(|(name, span)| format!("{name} = \"{}\"\n", in_days(span))).collect()
-    }
-}
-
-/// A time in whole days, where it is one.
-fn in_days(span: Span) -> String {
-    let whole = span.duration();
-    let days = whole.as_secs() / DAY;
-    if whole == std::time::Duration::from_secs(days * DAY) {
-        format!("{days}d")
-    } else {
-        span.to_string()
-    }
+/// Who approves a node that brings a good token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Approve {
+    /// The token is enough.
+    #[default]
+    Token,
+    /// The operator, with `nodes approve`.
+    Operator,
 }
 
 /// An open workspace.
@@ -180,6 +156,16 @@ pub struct Workspace {
     dir: PathBuf,
     offline: PathBuf,
     settings: Settings,
+    passphrases: Passphrases,
+}
+
+/// Whether new keys are encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protection {
+    /// With passphrases, which are asked for.
+    Passphrase,
+    /// Not at all; only other users are kept out.
+    None,
 }
 
 impl Workspace {
@@ -210,7 +196,7 @@ impl Workspace {
             *path = dir.join(&*path);
         }
         let offline = overrides.offline_keys.clone().unwrap_or_else(|| dir.join("keys/offline"));
-        Ok(Self { dir: dir.to_owned(), offline, settings })
+        Ok(Self { dir: dir.to_owned(), offline, settings, passphrases: Passphrases::default() })
     }
 
     /// Makes the folders, keys and settings of a new workspace. The settings come last: a folder
@@ -222,12 +208,21 @@ impl Workspace {
         dir: &Path,
         overrides: &Overrides,
         expiry: Expiry,
+        protection: Protection,
+        passphrases: Passphrases,
     ) -> Result<Self, WorkspaceError> {
         let offline = overrides.offline_keys.clone().unwrap_or_else(|| dir.join("keys/offline"));
         let all = REPOSITORIES.into_iter().flat_map(|of| ROLES.map(|role| (of, role)));
-        let paths: Vec<_> = all.map(|(of, role)| key_path(dir, &offline, of, role)).collect();
-        if dir.join(SETTINGS).exists() || paths.iter().any(|path| path.exists()) {
+        let paths = all.map(|(of, role)| (key_path(dir, &offline, of, role), class(of, role)));
+        let paths: Vec<_> = paths.collect();
+        if dir.join(SETTINGS).exists() || paths.iter().any(|(path, _)| path.exists()) {
             return Err(WorkspaceError::Exists(dir.to_owned()));
+        }
+        if protection == Protection::Passphrase {
+            // Asked for before anything is made.
+            for class in [Class::Online, Class::Offline] {
+                passphrases.choose(class).map_err(KeysError::from)?;
+            }
         }
         for folder in ["", "documents", "nodes"] {
             files::make_folder(&dir.join(folder), Readers::All)?;
@@ -240,8 +235,12 @@ impl Workspace {
         for folder in [&dir.join("keys"), &dir.join("keys/online"), &offline] {
             files::make_folder(folder, Readers::Owner)?;
         }
-        for path in &paths {
-            keys::write(path, &keys::make()?)?;
+        for (path, class) in &paths {
+            let passphrase = match protection {
+                Protection::Passphrase => Some(passphrases.get(*class).map_err(KeysError::from)?),
+                Protection::None => None,
+            };
+            keys::write(path, &keys::make()?, passphrase)?;
         }
         let url = overrides.broker.as_deref().unwrap_or("mqtt://127.0.0.1:1883");
         let tenant = overrides.tenant.as_deref().unwrap_or("default");
@@ -255,7 +254,7 @@ impl Workspace {
             expiry.to_toml(),
         );
         files::write(&dir.join(SETTINGS), settings.as_bytes(), Readers::All)?;
-        Self::open(dir, overrides)
+        Ok(Self { passphrases, ..Self::open(dir, overrides)? })
     }
 
     /// How the broker is reached.
@@ -266,6 +265,11 @@ impl Workspace {
     /// How long signatures hold.
     pub fn expiry(&self) -> Expiry {
         self.settings.expiry
+    }
+
+    /// Who approves a node that brings a good token.
+    pub fn approve(&self) -> Approve {
+        self.settings.enrol.approve
     }
 
     /// Keeps other processes from changing the workspace meanwhile.
@@ -282,7 +286,7 @@ impl Workspace {
     /// It cannot be read; of one that is kept off line: it is not here.
     pub fn key(&self, of: Repository, role: Role) -> Result<SigningKey, WorkspaceError> {
         let path = self.key_path(of, role);
-        match keys::read(&path) {
+        match keys::read(&path, class(of, role), &self.passphrases) {
             Err(KeysError::File(error)) if error.is_missing() && is_offline(of, role) => {
                 Err(WorkspaceError::Offline { path, repository: of, role })
             }
@@ -290,17 +294,56 @@ impl Workspace {
         }
     }
 
-    /// Puts another key in the place of a role's.
+    /// Puts another key in the place of a role's, as well protected as that.
     ///
     /// # Errors
-    /// The file system refused.
+    /// The file system refused, or the passphrase is not known.
     pub fn put_key(
         &self,
         of: Repository,
         role: Role,
         key: &SigningKey,
     ) -> Result<(), WorkspaceError> {
-        Ok(keys::write(&self.key_path(of, role), key)?)
+        let path = self.key_path(of, role);
+        self.write_key(&path, key, class(of, role), &path)
+    }
+
+    /// Encrypts the key of a role, which was plain.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    pub fn protect_key(&self, of: Repository, role: Role) -> Result<(), WorkspaceError> {
+        let key = self.key(of, role)?;
+        let passphrase = self.passphrases.choose(class(of, role)).map_err(KeysError::from)?;
+        Ok(keys::write(&self.key_path(of, role), &key, Some(passphrase))?)
+    }
+
+    /// Whether the key of a role is encrypted; nothing if it is not here.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn is_protected(&self, of: Repository, role: Role) -> Result<Option<bool>, WorkspaceError> {
+        let text = files::read_if_there(&self.key_path(of, role))?;
+        Ok(text.map(|text| keys::is_encrypted(&text)))
+    }
+
+    /// Writes a key, encrypted if the one at `like` is.
+    fn write_key(
+        &self,
+        path: &Path,
+        key: &SigningKey,
+        class: Class,
+        like: &Path,
+    ) -> Result<(), WorkspaceError> {
+        let protected = files::read_if_there(like)?.is_some_and(|text| keys::is_encrypted(&text));
+        let passphrase = protected.then(|| self.passphrases.get(class));
+        let passphrase = passphrase.transpose().map_err(KeysError::from)?;
+        Ok(keys::write(path, key, passphrase)?)
+    }
+
+    /// The passphrases of the keys.
+    pub fn passphrases(&self) -> &Passphrases {
+        &self.passphrases
     }
 
     /// Where the key of a role is.
@@ -409,42 +452,17 @@ impl Workspace {
         };
         Ok(files::write(&self.dir.join(name), text.as_bytes(), Readers::All)?)
     }
-
-    /// The public keys of the nodes.
-    ///
-    /// # Errors
-    /// One cannot be read, or holds no key.
-    pub fn nodes(&self) -> Result<BTreeMap<NodeName, PublicKey>, WorkspaceError> {
-        let folder = self.dir.join("nodes");
-        let mut nodes = BTreeMap::new();
-        for file in files::names(&folder)? {
-            let Some(stem) = file.strip_suffix(".pub") else { continue };
-            let path = folder.join(&file);
-            let text = files::read_text(&path)?;
-            let name = stem
-                .parse()
-                .map_err(|source| WorkspaceError::Name { path: path.clone(), source })?;
-            let key = PublicKey::from_hex(text.trim())
-                .map_err(|source| WorkspaceError::NodeKey { path, source })?;
-            nodes.insert(name, key);
-        }
-        Ok(nodes)
-    }
-
-    /// Keeps the public key of a node.
-    ///
-    /// # Errors
-    /// The file system refused.
-    pub fn put_node(&self, name: &NodeName, key: PublicKey) -> Result<(), WorkspaceError> {
-        let path = self.dir.join(format!("nodes/{name}.pub"));
-        Ok(files::write(&path, format!("{}\n", key.to_hex()).as_bytes(), Readers::All)?)
-    }
 }
 
 /// Whether a key is needed so seldom that it should not be where documents are signed: with it, a thief could
 /// say what is genuine, or keep the owner out.
 pub fn is_offline(of: Repository, role: Role) -> bool {
     of == Repository::Images || role == Role::Root
+}
+
+/// Which passphrase a key has.
+pub fn class(of: Repository, role: Role) -> Class {
+    if is_offline(of, role) { Class::Offline } else { Class::Online }
 }
 
 fn key_path(dir: &Path, offline: &Path, of: Repository, role: Role) -> PathBuf {

@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use skerry_core::audit::Head;
 use skerry_core::bundle::{Address, Bundle, FORMAT, Images};
 use skerry_core::report::{
     Host, Presence, REFUSED_MAX, Report, TimeSource, TimeState, TrustState, TrustedFiles,
 };
 use skerry_core::trust::detached::seal;
+use skerry_core::trust::enrolment::Enrolment;
 use skerry_core::trust::sign::{SignedRelease, SigningKey};
 use skerry_core::trust::signed_time::{Question, answer};
 use skerry_core::trust::{Freshness, PublicKey};
@@ -70,6 +72,8 @@ fn messages_are_as_described() {
         clashes: Vec::new(),
         troubles: Vec::new(),
         trust: Some(trust),
+        audit: Some(Head::start()),
+        enrolment: Some(Enrolment { certificate: String::new(), proof: "0".repeat(128) }),
         host: Host::default(),
     };
     let refused = &api["components"]["schemas"]["report"]["properties"]["refused"];

@@ -46,7 +46,7 @@ impl Fleet {
         BufReader::new(broker.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.split_whitespace().find(|word| word.starts_with("mqtt://")).unwrap();
         let fleet = Self { folder: tempfile::tempdir().unwrap(), url: url.to_owned(), broker };
-        fleet.done(&["init", "--broker", &fleet.url, "--tenant", "t"]);
+        fleet.done(&["init", "--no-passphrase", "--broker", &fleet.url, "--tenant", "t"]);
         std::fs::write(fleet.path("empty.yaml"), "agents: []\n").unwrap();
         fleet
     }
@@ -108,6 +108,8 @@ impl Node {
             clashes: Vec::new(),
             troubles: Vec::new(),
             trust: None,
+            audit: None,
+            enrolment: None,
             host: Host::default(),
         };
         Self { client, messages, address, key, trust: Roots::parse(&root).unwrap().into(), report }
@@ -188,7 +190,16 @@ async fn a_refusal_is_told_with_its_reason() {
     let mut node = Node::new(&fleet, "box-1").await;
     fleet.done(&["nodes", "add", "box-1", &node.public_key()]);
     // Signed by somebody else, who has keys of their own.
-    fleet.done(&["init", "--dir", "other", "--broker", &fleet.url, "--tenant", "t"]);
+    fleet.done(&[
+        "init",
+        "--no-passphrase",
+        "--dir",
+        "other",
+        "--broker",
+        &fleet.url,
+        "--tenant",
+        "t",
+    ]);
     let sign = ["sign", "--dir", "other", "-f", "empty.yaml", "--node", "box-1", "-o", "x.bundle"];
     fleet.done(&sign);
     let waiting = fleet

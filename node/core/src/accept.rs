@@ -38,6 +38,11 @@ impl<T> Accepted<T> {
     pub fn digest(&self) -> Digest {
         self.digest
     }
+
+    /// The keys that signed it.
+    pub fn signed_by(&self) -> &[KeyId] {
+        &self.signed_by
+    }
 }
 
 /// What becomes of a verified document.

@@ -8,6 +8,7 @@ pub mod accept;
 pub mod admit;
 pub mod agent;
 mod as_text;
+pub mod audit;
 pub mod book;
 pub mod bundle;
 pub mod desired;

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Head;
 use crate::ids::{AgentName, Digest, NodeName};
 use crate::plan::Status;
+use crate::trust::enrolment::Enrolment;
 use crate::trust::{Freshness, PublicKey, TrustedSet};
 
 /// The most refusals that are kept and told.
@@ -47,6 +49,12 @@ pub struct Report {
     /// What the node trusts, and by which time it judges.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<TrustState>,
+    /// The last entry of the node's audit log, so that nobody on the node can tell another history later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Head>,
+    /// The word of a token by which it asks to be taken into the fleet; until it follows a document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolment: Option<Enrolment>,
     /// The machine.
     pub host: Host,
 }

@@ -17,6 +17,7 @@ pub mod catalogue;
 pub mod client;
 mod delegation;
 pub mod detached;
+pub mod enrolment;
 mod envelope;
 mod error;
 pub mod floor;

@@ -38,7 +38,7 @@ impl Containers {
         read(&self.log_dir(name))
     }
 
-    /// Writes down how an agent ended, unless that is written already.
+    /// Writes down how an agent ended, unless that is written already; what was written.
     ///
     /// # Errors
     /// The file system refuses.
@@ -47,20 +47,21 @@ impl Containers {
         name: &AgentName,
         found: &Found,
         known: Circumstances,
-    ) -> Result<(), ContainerError> {
-        let Some(ended) = past(found, known) else { return Ok(()) };
+    ) -> Result<Option<PastExit>, ContainerError> {
+        let Some(ended) = past(found, known) else { return Ok(None) };
         let folder = self.log_dir(name);
         let mut all = read(&folder);
         if all.first().is_some_and(|last| is_same(last, &ended)) {
-            return Ok(());
+            return Ok(None);
         }
-        all.insert(0, ended);
+        all.insert(0, ended.clone());
         all.truncate(KEPT);
         // Numbers and texts always serialise.
         let content = serde_json::to_vec(&all).unwrap_or_default();
         let written =
             std::fs::create_dir_all(&folder).and_then(|()| durable::write(&folder, FILE, &content));
-        written.map_err(io("write the history in", &folder))
+        written.map_err(io("write the history in", &folder))?;
+        Ok(Some(ended))
     }
 }
 

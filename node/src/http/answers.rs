@@ -14,6 +14,7 @@ use super::{Body, json, refuse};
 use crate::api::{
     AgentDetail, AgentList, AgentStats, Applied, Apply, DocumentInForce, NodeStatus, StatsList,
 };
+use crate::audit::Audit;
 use crate::containers::{Containers, limits_in_force, shortfalls};
 use crate::down::Mark;
 use crate::identity::Identity;
@@ -52,6 +53,8 @@ pub struct Node {
     pub troubles: Troubles,
     /// Its state, as far as the disk has trouble.
     pub disk: Arc<HealingStore>,
+    /// What was accepted, refused and run.
+    pub audit: Audit,
     /// The way to the reconciler.
     pub door: mpsc::Sender<Event>,
     /// Whether somebody would start the node's process again if it ended.
@@ -122,8 +125,12 @@ impl Node {
             Ok(apply) => apply,
             Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("the request: {error}")),
         };
-        let before = self.snapshots.borrow().revision;
-        answer(self.desk.apply(apply).await, before)
+        let (before, dry_run) = (self.snapshots.borrow().revision, apply.dry_run);
+        let mut response = answer(self.desk.apply(apply).await, before);
+        if dry_run {
+            response.extensions_mut().remove::<Changed>();
+        }
+        response
     }
 
     /// A signed document, from a stick: the same bytes and the same way as one from the broker. It needs no
@@ -222,7 +229,14 @@ fn words(state: &LinkState) -> String {
 
 pub(super) fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Response<Body> {
     match applied {
-        Ok(applied) => json(StatusCode::OK, &Applied { revision, ..applied }),
+        Ok(applied) => {
+            let changed = in_words(&applied);
+            let mut response = json(StatusCode::OK, &Applied { revision, ..applied });
+            if let Some(changed) = changed {
+                response.extensions_mut().insert(changed);
+            }
+            response
+        }
         Err(error) => failed(&error),
     }
 }
@@ -244,6 +258,21 @@ fn failed(error: &LedgerError) -> Response<Body> {
         }
     };
     refuse(status, error.to_string())
+}
+
+/// What a request changed, in words, on its answer's way to the audit log.
+#[derive(Debug, Clone)]
+pub(super) struct Changed(pub String);
+
+fn in_words(applied: &Applied) -> Option<Changed> {
+    let Applied { created, changed, removed, .. } = applied;
+    let lists = [("created", created), ("changed", changed), ("removed", removed)];
+    let told = lists.iter().filter(|(_, names)| !names.is_empty()).map(|(word, names)| {
+        let names: Vec<_> = names.iter().map(AgentName::as_str).collect();
+        format!("{word} {}", names.join(", "))
+    });
+    let told: Vec<_> = told.collect();
+    (!told.is_empty()).then(|| Changed(told.join("; ")))
 }
 
 pub(super) fn unknown(name: &str) -> Response<Body> {

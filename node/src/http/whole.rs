@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
 use hyper::{Response, StatusCode};
 use skerry_core::book::{Book, Run};
 use skerry_core::desired::DesiredJob;
@@ -19,6 +21,14 @@ const HOLD: Duration = Duration::from_secs(30);
 impl Node {
     pub(super) fn profile(&self) -> Response<Body> {
         json(StatusCode::OK, &*self.ledger.borrow().profile)
+    }
+
+    /// The audit log, with its head signed by the node.
+    pub(super) fn audit(&self) -> Response<Body> {
+        match self.audit.export() {
+            Ok(log) => Response::new(Full::new(Bytes::from(log)).boxed()),
+            Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
     }
 
     pub(super) fn jobs(&self) -> Response<Body> {

@@ -1,6 +1,9 @@
 //! One step, one effect. A step that fails is told by `false`, and by what is observed after it.
 
-use skerry_core::desired::{Desired, DesiredAgent};
+use skerry_core::accept::Accepted;
+use skerry_core::audit::{Event, Kind};
+use skerry_core::desired::{Desired, DesiredAgent, Source};
+use skerry_core::document::Document;
 use skerry_core::health::Check;
 use skerry_core::ids::AgentName;
 use skerry_core::plan::Step;
@@ -11,7 +14,7 @@ use crate::containers::history::Circumstances;
 use crate::containers::{ContainerError, Found};
 use crate::probe::Subject;
 use crate::store::StoreError;
-use crate::wake::{Event, watch_child};
+use crate::wake::{self, watch_child};
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +77,7 @@ impl Reconciler {
         match launched {
             Ok(monitor) => {
                 tracing::info!(agent = %name, image = %wanted.spec.image, "starting");
+                self.audit.note(started(wanted, self.ledger.borrow().document.as_deref()));
                 if let Ok(pid) = i32::try_from(monitor.pid) {
                     self.watched.insert(name.clone(), pid);
                 }
@@ -113,8 +117,13 @@ impl Reconciler {
             execution: wanted.and_then(of_run),
             now_ms: clock::wall_ms(),
         };
-        if let Err(error) = self.containers.note_end(name, found, known) {
-            tracing::warn!(agent = %name, %error, "its history is not kept");
+        match self.containers.note_end(name, found, known) {
+            Ok(None) => {}
+            Ok(Some(ended)) => {
+                let event = Event::new(Kind::Stopped, name.as_str());
+                self.audit.note(event.digest(found.seen.spec.image).detail(&ended.in_words()));
+            }
+            Err(error) => tracing::warn!(agent = %name, %error, "its history is not kept"),
         }
     }
 
@@ -148,8 +157,19 @@ impl Reconciler {
         let subject = Subject { agent: name.clone(), check, run_dir, pid: state.init.pid };
         tokio::spawn(async move {
             let result = prober.probe(&how, &subject).await;
-            let _ = events.send(Event::Probed { agent: subject.agent, check, result }).await;
+            let _ = events.send(wake::Event::Probed { agent: subject.agent, check, result }).await;
         });
+    }
+}
+
+/// The start of an agent, by whoever wants it.
+fn started(wanted: &DesiredAgent, document: Option<&Accepted<Document>>) -> Event {
+    let event = Event::new(Kind::Started, wanted.spec.name.as_str()).digest(wanted.spec.image);
+    match (wanted.source, document) {
+        (Source::Fleet, Some(document)) => {
+            event.version(document.get().version).keys(document.signed_by())
+        }
+        (source, _) => event.detail(&source.to_string()),
     }
 }
 

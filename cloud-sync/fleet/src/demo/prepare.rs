@@ -27,7 +27,7 @@ pub fn keys(stage: &mut Stage) -> anyhow::Result<Workspace> {
         tenant: Some("demo".to_owned()),
         ..Overrides::default()
     };
-    let workspace = init::make(&stage.dir.join("fleet"), &overrides, &InitArgs::default())?;
+    let workspace = init::make(&stage.dir.join("fleet"), &overrides, &InitArgs::plain())?;
     for of in REPOSITORIES {
         for role in ROLES {
             let key = PublicKey::of(&workspace.key(of, role)?);

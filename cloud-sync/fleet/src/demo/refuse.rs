@@ -25,7 +25,7 @@ pub async fn forged(stage: &mut Stage, scene: &Scene) -> anyhow::Result<()> {
         tenant: Some("demo".to_owned()),
         ..Overrides::default()
     };
-    let forger = init::make(&stage.dir.join("forger"), &overrides, &InitArgs::default())?;
+    let forger = init::make(&stage.dir.join("forger"), &overrides, &InitArgs::plain())?;
     let address = Address::Node(NODE.parse()?);
     let ready = sign_document(&forger, &address, 9, Content::default(), Path::new("the demo"))?;
     let reason = refused(scene, ready, "a document signed with other keys").await?;

@@ -77,7 +77,7 @@ impl Scene {
         bundle: Vec<u8>,
     ) -> anyhow::Result<Fate> {
         let node = NODE.parse()?;
-        let wanted = Wanted { document, digest, bundle: Digest::of(&bundle) };
+        let wanted = Wanted { document, digest, bundle: Digest::of(&bundle), heard: 0 };
         let mut live = Live::open(self.workspace.broker(), Some(NODE)).await?;
         let fate = send(&mut live, &node, self.key, &wanted, bundle, ANSWER_MAX).await?;
         live.close().await;

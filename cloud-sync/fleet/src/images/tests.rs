@@ -10,7 +10,7 @@ fn manifest(byte: u8) -> Manifest {
 fn the_list_is_signed_when_it_changes_and_only_then() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("fleet");
-    let workspace = make(&dir, &Overrides::default(), &InitArgs::default()).unwrap();
+    let workspace = make(&dir, &Overrides::default(), &InitArgs::plain()).unwrap();
     let version = || release::version(&workspace, Repository::Images).unwrap();
     let is_genuine = |byte| {
         let catalogue = release::catalogue(&workspace, Timestamp::now()).unwrap();

@@ -12,7 +12,7 @@ fn a_node_is_pending_until_its_very_key_is_kept() {
     let (one, two) = (Node::new("box-1", 1), Node::new("box-2", 2));
     let all = [heard(&two), heard(&one)];
     let names = |keys: &BTreeMap<_, _>| -> Vec<_> {
-        pending(&all, keys).into_iter().map(|node| (node.node, node.replaces)).collect()
+        pending(&all, keys, &[]).into_iter().map(|node| (node.node, node.replaces)).collect()
     };
     let row = |name: &str, replaces| (name.to_owned(), replaces);
     assert_eq!(names(&BTreeMap::new()), [row("box-1", false), row("box-2", false)]);
@@ -26,7 +26,8 @@ fn a_node_is_pending_until_its_very_key_is_kept() {
 fn only_the_expected_key_is_approved() {
     let node = Node::new("box-1", 1);
     let all = [heard(&node)];
-    let choose = |name: &str, expected| choose(&all, &name.parse().unwrap(), expected);
+    let choose =
+        |name: &str, expected| choose(&all, &name.parse().unwrap(), expected).map(|(key, _)| key);
     let (id, whole) = (node.public().id().short(), node.public().to_hex());
     assert_eq!(choose("box-1", None).unwrap(), node.public());
     assert_eq!(choose("box-1", Some(&id)).unwrap(), node.public());

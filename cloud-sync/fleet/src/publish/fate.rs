@@ -21,6 +21,8 @@ pub struct Wanted {
     pub digest: Digest,
     /// The bundle's digest, by which a node names what it refused.
     pub bundle: Digest,
+    /// The highest counter that was ever heard of the node: what is lower is played again.
+    pub heard: u64,
 }
 
 /// What became of it.
@@ -61,7 +63,14 @@ impl<'a> Watcher<'a> {
     pub fn new(node: &'a NodeName, key: PublicKey, wanted: &'a Wanted) -> Self {
         let fate = Fate::Unknown("no report came at all; is the node connected?".to_owned());
         let keys = BTreeMap::from([(node.clone(), key)]);
-        Self { keys, node, wanted, refused_before: 0, counter: 0, fate }
+        Self {
+            keys,
+            node,
+            wanted,
+            refused_before: 0,
+            counter: wanted.heard.saturating_sub(1),
+            fate,
+        }
     }
 
     /// Takes what was said before the document was sent.
@@ -105,7 +114,9 @@ impl<'a> Watcher<'a> {
                 self.counter = report.counter;
                 Some(*report)
             }
-            Judged::Signed(_) | Judged::UnknownKey => None,
+            Judged::Signed(_) | Judged::UnknownKey | Judged::Replayed(_) | Judged::Revoked(_) => {
+                None
+            }
             Judged::Bad(why) => {
                 if matches!(self.fate, Fate::Unknown(_)) {
                     self.fate = Fate::Unknown(format!("its report cannot be trusted: {why}"));

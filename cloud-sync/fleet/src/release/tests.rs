@@ -6,7 +6,7 @@ use skerry_core::trust::{Clock, Repositories};
 use std::path::Path;
 
 fn workspace(folder: &Path) -> Workspace {
-    make(&folder.join("fleet"), &Overrides::default(), &InitArgs::default()).unwrap()
+    make(&folder.join("fleet"), &Overrides::default(), &InitArgs::plain()).unwrap()
 }
 
 fn node(name: &str) -> Address {

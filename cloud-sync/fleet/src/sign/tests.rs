@@ -64,7 +64,7 @@ fn args(file: &Path, version: Option<u64>, output: Option<PathBuf>) -> SignArgs 
 fn versions_only_grow_and_a_refused_file_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("fleet");
-    let workspace = make(&dir, &Overrides::default(), &InitArgs::default()).unwrap();
+    let workspace = make(&dir, &Overrides::default(), &InitArgs::plain()).unwrap();
     let address = Address::Node("box-1".parse().unwrap());
     let last = || release::document(&workspace, &address).unwrap().unwrap().0;
     let file = folder.path().join("agents.yaml");
@@ -99,7 +99,7 @@ fn versions_only_grow_and_a_refused_file_changes_nothing() {
 fn a_bundle_for_a_stick_is_the_same_as_the_one_that_is_published() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("fleet");
-    let workspace = make(&dir, &Overrides::default(), &InitArgs::default()).unwrap();
+    let workspace = make(&dir, &Overrides::default(), &InitArgs::plain()).unwrap();
     let (file, stick) = (folder.path().join("a.yaml"), folder.path().join("a.bundle"));
     std::fs::write(&file, "agents: []\n").unwrap();
     sign(&workspace, &args(&file, None, Some(stick.clone()))).unwrap();

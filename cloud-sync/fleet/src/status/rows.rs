@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use skerry_core::ids::{Digest, NodeName};
+use skerry_core::ids::Digest;
 use skerry_core::plan::{State, Status};
 use skerry_core::report::{RefusedDocument, Report, Trouble, TrustState};
-use skerry_core::trust::PublicKey;
 
-use crate::judge::{self, Judged};
+use crate::judge::Judged;
 use crate::live::{Kind, Said};
 use crate::output::clean;
+use crate::roster::Roster;
 use crate::table::{NOTHING, table};
 
 /// What a signature is worth, in a word or two.
@@ -25,6 +25,24 @@ pub enum Signature {
     /// Not the node's.
     #[serde(rename = "BAD")]
     Bad,
+    /// The node's own, and no newer one than was heard before.
+    #[serde(rename = "REPLAYED")]
+    Replayed,
+    /// Of a key that counts no longer.
+    #[serde(rename = "REVOKED")]
+    Revoked,
+}
+
+impl Signature {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::UnknownKey => "unknown key",
+            Self::Bad => "BAD",
+            Self::Replayed => "REPLAYED",
+            Self::Revoked => "REVOKED",
+        }
+    }
 }
 
 /// One node.
@@ -60,16 +78,21 @@ pub struct Row {
 }
 
 /// One row for each node that is known or heard, by name.
-pub fn rows(said: &[Said], keys: &BTreeMap<NodeName, PublicKey>, now_ms: i64) -> Vec<Row> {
+pub fn rows(said: &[Said], roster: &mut Roster, now_ms: i64) -> Vec<Row> {
     let mut rows: BTreeMap<String, Row> =
-        keys.keys().map(|name| (name.to_string(), silent(name.as_str()))).collect();
+        roster.names().map(|name| (name.to_string(), silent(name.as_str()))).collect();
+    for (name, row) in &mut rows {
+        if let Some(why) = roster.silenced(name) {
+            (row.signature, row.note) = (Some(Signature::Revoked), Some(why));
+        }
+    }
     for said in said {
         let row = rows.entry(said.node.clone()).or_insert_with(|| silent(&said.node));
         match said.kind {
-            Kind::Presence => row.online = judge::online(&said.node, &said.payload, keys),
+            Kind::Presence => row.online = roster.online(&said.node, &said.payload),
             Kind::Report => {
                 let online = row.online;
-                *row = Row { online, ..heard(said, keys, now_ms) };
+                *row = Row { online, ..heard(said, roster, now_ms) };
             }
         }
     }
@@ -94,14 +117,16 @@ fn silent(node: &str) -> Row {
     }
 }
 
-fn heard(said: &Said, keys: &BTreeMap<NodeName, PublicKey>, now_ms: i64) -> Row {
-    let (signature, note) = match judge::report(&said.node, &said.payload, keys) {
+fn heard(said: &Said, roster: &mut Roster, now_ms: i64) -> Row {
+    let (signature, note) = match roster.report(&said.node, &said.payload) {
         Judged::Signed(report) => return signed(*report, now_ms),
         Judged::UnknownKey => (
             Signature::UnknownKey,
             format!("it is not approved; do: skerry-fleet nodes approve {}", said.node),
         ),
         Judged::Bad(why) => (Signature::Bad, format!("its report is not trusted: {why}")),
+        Judged::Replayed(why) => (Signature::Replayed, format!("its report is not taken: {why}")),
+        Judged::Revoked(why) => (Signature::Revoked, why),
     };
     Row { signature: Some(signature), note: Some(note), ..silent(&said.node) }
 }
@@ -165,14 +190,7 @@ fn cells(row: &Row) -> Vec<String> {
         row.document.map_or_else(nothing, |version| version.to_string()),
         row.running.zip(row.total).map_or_else(nothing, |(some, all)| format!("{some}/{all}")),
         row.age_ms.map_or_else(nothing, age),
-        row.signature.map_or_else(nothing, |signature| {
-            match signature {
-                Signature::Ok => "ok",
-                Signature::UnknownKey => "unknown key",
-                Signature::Bad => "BAD",
-            }
-            .to_owned()
-        }),
+        row.signature.map_or_else(nothing, |signature| signature.word().to_owned()),
         row.note.clone().unwrap_or_else(nothing),
     ]
 }

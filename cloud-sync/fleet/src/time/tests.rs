@@ -7,7 +7,7 @@ use crate::workspace::Overrides;
 fn approved_nodes_are_answered_and_nobody_else_is() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("fleet");
-    let workspace = make(&dir, &Overrides::default(), &InitArgs::default()).unwrap();
+    let workspace = make(&dir, &Overrides::default(), &InitArgs::plain()).unwrap();
     let (node, other) = (Node::new("box-1", 1), Node::new("box-2", 2));
     let question = Question { nonce: "0".repeat(2 * NONCE_BYTES) };
     let ask = |name: &str, bytes: &[u8]| nonce(&workspace, name, bytes).unwrap();

@@ -1,9 +1,17 @@
 use super::*;
+use crate::passphrase::Passphrases;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 fn create(dir: &Path) -> Workspace {
-    Workspace::create(dir, &Overrides::default(), Expiry::default()).unwrap()
+    Workspace::create(
+        dir,
+        &Overrides::default(),
+        Expiry::default(),
+        Protection::None,
+        Passphrases::default(),
+    )
+    .unwrap()
 }
 
 fn mode(path: &Path) -> u32 {
@@ -28,10 +36,22 @@ fn a_new_workspace_keeps_its_keys_from_others_and_is_never_made_twice() {
     }
     assert_eq!(fs::read_dir(dir.join("keys/online")).unwrap().count(), 3);
     assert_eq!(fs::read_dir(dir.join("keys/offline")).unwrap().count(), 5);
-    let again = Workspace::create(&dir, &Overrides::default(), Expiry::default());
+    let again = Workspace::create(
+        &dir,
+        &Overrides::default(),
+        Expiry::default(),
+        Protection::None,
+        Passphrases::default(),
+    );
     assert!(matches!(again, Err(WorkspaceError::Exists(_))));
     fs::remove_file(dir.join("fleet.toml")).unwrap();
-    let again = Workspace::create(&dir, &Overrides::default(), Expiry::default());
+    let again = Workspace::create(
+        &dir,
+        &Overrides::default(),
+        Expiry::default(),
+        Protection::None,
+        Passphrases::default(),
+    );
     assert!(matches!(again, Err(WorkspaceError::Exists(_))), "keys alone are reason enough");
     let root = workspace.key(Repository::Director, Role::Root).unwrap();
     assert_eq!(root.to_bytes(), keys[0]);
@@ -45,11 +65,18 @@ fn settings_come_from_the_file_and_the_command_line_wins() {
         tenant: Some("t".to_owned()),
         offline_keys: None,
     };
-    Workspace::create(folder.path(), &given, Expiry::default()).unwrap();
+    Workspace::create(
+        folder.path(),
+        &given,
+        Expiry::default(),
+        Protection::None,
+        Passphrases::default(),
+    )
+    .unwrap();
     let open = |overrides: &Overrides| Workspace::open(folder.path(), overrides).unwrap();
     let workspace = open(&Overrides::default());
     assert_eq!((&*workspace.broker().url, &*workspace.broker().tenant), ("mqtt://a:1", "t"));
-    assert_eq!(workspace.expiry().root, Span::from_secs(365 * DAY));
+    assert_eq!(workspace.expiry().root, skerry_sync::config::Span::from_secs(365 * 24 * 3600));
     let over =
         Overrides { broker: Some("mqtt://b:2".to_owned()), tenant: None, offline_keys: None };
     assert_eq!((&*open(&over).broker().url, &*open(&over).broker().tenant), ("mqtt://b:2", "t"));

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sign::{SigningKey, sign_bytes};
+use super::sign::{Signer, SignerError};
 use super::{KeyId, PublicKey};
 
 /// The most bytes of an envelope.
@@ -39,6 +39,9 @@ pub enum DetachedError {
         /// The key named.
         found: KeyId,
     },
+    /// Whatever holds the key does not sign.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
     /// It names no key to check it with.
     #[error("the text does not say which key signed it")]
     Nameless,
@@ -79,10 +82,10 @@ impl VerifiedText {
 /// Signs a text.
 ///
 /// # Errors
-/// When the envelope would be larger than [`ENVELOPE_MAX`].
-pub fn seal(key: &SigningKey, payload: &str) -> Result<Vec<u8>, DetachedError> {
-    let signature = sign_bytes(key, &message(payload));
-    let envelope = Envelope { payload: payload.into(), keyid: signature.keyid, sig: signature.sig };
+/// When the key does not sign, or the envelope would be larger than [`ENVELOPE_MAX`].
+pub fn seal(key: &dyn Signer, payload: &str) -> Result<Vec<u8>, DetachedError> {
+    let sig = hex::encode(key.signature(&message(payload))?);
+    let envelope = Envelope { payload: payload.into(), keyid: key.public().id(), sig };
     let bytes =
         serde_json::to_vec(&envelope).map_err(|source| DetachedError::Malformed { source })?;
     check_size(&bytes)?;

@@ -47,6 +47,36 @@ pub enum SignError {
     },
 }
 
+/// A private key, wherever it is: in memory, or in a TPM or behind PKCS#11, which sign and never show it.
+pub trait Signer: Send + Sync {
+    /// Its public half.
+    fn public(&self) -> PublicKey;
+
+    /// The ed25519 signature over these bytes.
+    ///
+    /// # Errors
+    /// Whatever holds the key does not sign now.
+    fn signature(&self, message: &[u8]) -> Result<[u8; 64], SignerError>;
+}
+
+/// Why a key does not sign.
+#[derive(Debug, thiserror::Error)]
+#[error("the key does not sign: {source}")]
+pub struct SignerError {
+    /// What whatever holds it says.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl Signer for SigningKey {
+    fn public(&self) -> PublicKey {
+        PublicKey::of(self)
+    }
+
+    fn signature(&self, message: &[u8]) -> Result<[u8; 64], SignerError> {
+        Ok(self.sign(message).to_bytes())
+    }
+}
+
 /// The keys of one role, and how many of them must sign.
 #[derive(Debug, Clone)]
 pub struct Holders {

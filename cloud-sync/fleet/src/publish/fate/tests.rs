@@ -14,7 +14,7 @@ fn wanted(node: &Node, agents: &[&str]) -> Wanted {
         agents: agents.iter().map(|name| spec(name)).collect(),
     };
     let digest = Digest::of(&document.to_bytes());
-    Wanted { document, digest, bundle: Digest::of(BUNDLE) }
+    Wanted { document, digest, bundle: Digest::of(BUNDLE), heard: 0 }
 }
 
 fn told(node: &Node, counter: u64, change: impl FnOnce(&mut Report)) -> Said {

@@ -4,8 +4,9 @@ use skerry_core::report::Presence;
 
 const NOW: i64 = 1_000_000 + 90_000;
 
-fn keys(nodes: &[&Node]) -> BTreeMap<NodeName, PublicKey> {
-    nodes.iter().map(|node| (node.name.clone(), node.public())).collect()
+fn keys(nodes: &[&Node]) -> Roster {
+    let keys = nodes.iter().map(|node| (node.name.clone(), node.public()));
+    Roster::of(keys.collect(), Vec::new())
 }
 
 fn busy(node: &Node) -> Report {
@@ -29,7 +30,7 @@ fn a_signed_report_fills_its_row() {
         payload: node.seal(&presence).into(),
     };
     for said in [[online.clone(), node.says(&busy(&node))], [node.says(&busy(&node)), online]] {
-        let rows = rows(&said, &keys(&[&node]), NOW);
+        let rows = rows(&said, &mut keys(&[&node]), NOW);
         assert_eq!(
             text(&rows),
             "NODE   ONLINE  DOCUMENT  AGENTS  REPORT AGE  SIGNATURE  NOTE\n\
@@ -51,7 +52,7 @@ fn troubles_are_shown_with_what_to_do_and_only_if_they_are_signed() {
     };
     report.troubles = vec![trouble("blocked", "agent a waits"), trouble("disk-full", "it is full")];
     report.refused = vec![refusal(b"x", "version 1 is older", 1)];
-    let seen = rows(&[known.says(&report)], &keys(&[&known]), NOW);
+    let seen = rows(&[known.says(&report)], &mut keys(&[&known]), NOW);
     assert_eq!(seen[0].troubles, report.troubles);
     let shown = text(&seen);
     let (table, below) = shown.split_once("\n\n").unwrap();
@@ -61,7 +62,7 @@ fn troubles_are_shown_with_what_to_do_and_only_if_they_are_signed() {
         "box-1: blocked: agent a waits\n  next: make [31m room\n\n\
          box-1: disk-full: it is full\n  next: make [31m room"
     );
-    let seen = rows(&[forger.says(&report)], &keys(&[&known]), NOW);
+    let seen = rows(&[forger.says(&report)], &mut keys(&[&known]), NOW);
     assert!(seen[0].troubles.is_empty() && !text(&seen).contains("full"));
 }
 
@@ -70,7 +71,7 @@ fn nothing_of_an_unsigned_report_is_shown() {
     let (known, forger, stranger) =
         (Node::new("box-1", 1), Node::new("box-1", 2), Node::new("box-2", 3));
     let said = [forger.says(&busy(&known)), stranger.says(&busy(&stranger))];
-    let rows = rows(&said, &keys(&[&known]), NOW);
+    let rows = rows(&said, &mut keys(&[&known]), NOW);
     let shown: Vec<_> =
         rows.iter().map(|r| (r.signature, r.document, r.running, r.online)).collect();
     assert_eq!(
@@ -84,7 +85,7 @@ fn nothing_of_an_unsigned_report_is_shown() {
 
 #[test]
 fn a_known_node_that_never_spoke_is_shown_too() {
-    let rows = rows(&[], &keys(&[&Node::new("box-1", 1)]), NOW);
+    let rows = rows(&[], &mut keys(&[&Node::new("box-1", 1)]), NOW);
     assert!(
         text(&rows)
             .ends_with("box-1  -       -         -       -           -          no report yet")
@@ -103,4 +104,16 @@ fn ages_are_told_in_the_unit_that_fits() {
     ] {
         assert_eq!(age(ms), expected);
     }
+}
+
+#[test]
+fn of_a_report_that_is_played_again_nothing_is_shown() {
+    let node = Node::new("box-1", 1);
+    let mut roster = keys(&[&node]);
+    let newer = Report { counter: 7, ..busy(&node) };
+    let _ = rows(&[node.says(&newer)], &mut roster, NOW);
+    let row = rows(&[node.says(&busy(&node))], &mut roster, NOW).remove(0);
+    assert_eq!((row.signature, row.running, row.document), (Some(Signature::Replayed), None, None));
+    let note = row.note.unwrap();
+    assert!(note.contains("played again (counter 1, and 7 was heard before)"), "{note}");
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::trust::sign::{SigningKey, sign_bytes};
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
