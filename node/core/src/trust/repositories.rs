@@ -101,8 +101,8 @@ impl Roots {
     /// # Errors
     /// It is not of this form. The roots are not looked at yet.
     pub fn parse(text: &str) -> Result<Self, RootsError> {
-        let roots: Self =
-            serde_json::from_str(text).map_err(|source| RootsError::Malformed { source })?;
+        let roots: Self = serde_json::from_slice(text.as_bytes())
+            .map_err(|source| RootsError::Malformed { source })?;
         if roots.format != ROOTS_FORMAT {
             return Err(RootsError::Format { found: super::cut(&roots.format) });
         }

@@ -108,7 +108,8 @@ pub fn open(
     let root = director.root();
     Authority::of(root, Role::Timestamp, director.other())?
         .check(&message(&statement), &signatures)?;
-    let Statement { nonce, time } = serde_json::from_str(&statement).map_err(malformed)?;
+    let Statement { nonce, time } =
+        serde_json::from_slice(statement.as_bytes()).map_err(malformed)?;
     if asked != Some(&*nonce) {
         return Err(TimeError::OtherQuestion);
     }
