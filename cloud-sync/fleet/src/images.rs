@@ -3,6 +3,7 @@
 //! Decides what the list of images holds. What a node runs is signed elsewhere ([`crate::sign`]), with other
 //! keys, and can only name what stands here. It never moves an image: those travel by other ways.
 
+mod names;
 mod source;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use skerry_core::trust::Repository;
 use skerry_core::trust::catalogue::{ImageNotes, image_path};
 use skerry_core::trust::metadata::TargetMeta;
 
+pub use self::names::Names;
 pub use self::source::Manifest;
 use crate::release;
 use crate::table::{NOTHING, table};
@@ -161,15 +163,23 @@ fn release_images(
     ))
 }
 
+fn notes(meta: &TargetMeta) -> ImageNotes {
+    let notes = meta.custom.clone().map(|notes| serde_json::from_value(notes.into()));
+    notes.and_then(Result::ok).unwrap_or_default()
+}
+
+/// The digest in a target's path, as it is written in a spec.
+fn written(path: &str) -> String {
+    format!("sha256:{}", path.rsplit('/').next().unwrap_or(path))
+}
+
 fn list(workspace: &Workspace) -> anyhow::Result<()> {
     let listed = release::listed(workspace, Repository::Images)?;
     let nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
     let row = |(path, meta): (&String, &TargetMeta)| {
-        let notes = meta.custom.clone().map(|notes| serde_json::from_value(notes.into()));
-        let ImageNotes { name, sbom, provenance } = notes.and_then(Result::ok).unwrap_or_default();
-        let digest = path.rsplit('/').next().unwrap_or(path);
+        let ImageNotes { name, sbom, provenance } = notes(meta);
         let short = |digest: Option<Digest>| nothing(digest.map(|digest| digest.short()));
-        vec![format!("sha256:{digest}"), nothing(name), short(sbom), short(provenance)]
+        vec![written(path), nothing(name), short(sbom), short(provenance)]
     };
     let rows: Vec<_> = listed.iter().map(row).collect();
     output::line(&table(&["IMAGE", "NAME", "SBOM", "PROVENANCE"], &rows))

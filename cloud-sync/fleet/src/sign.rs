@@ -17,6 +17,7 @@ use skerry_core::manifest::Manifest;
 use skerry_core::trust::Repository;
 
 use crate::files::{self, Readers};
+use crate::images::Names;
 use crate::output;
 use crate::release::{self, Ready};
 use crate::workspace::Workspace;
@@ -111,8 +112,8 @@ pub struct Content {
 /// Signs the next document of an audience, and says what came of it.
 pub fn sign(workspace: &Workspace, args: &SignArgs) -> anyhow::Result<()> {
     let Some(address) = args.audience.address() else { return Ok(()) };
-    let content = read(&args.file)?;
     let _lock = workspace.lock()?;
+    let content = read(&args.file, &Names::of(workspace)?)?;
     let version = next_version(workspace, &address, args.version)?;
     let count = content.agents.len();
     let ready = sign_document(workspace, &address, version, content, &args.file)?;
@@ -129,10 +130,11 @@ pub fn sign(workspace: &Workspace, args: &SignArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Reads and checks the agents of a file.
-fn read(file: &Path) -> anyhow::Result<Content> {
+/// Reads and checks the agents of a file, whose images may be named as the genuine ones are.
+fn read(file: &Path, names: &Names) -> anyhow::Result<Content> {
     let mut manifest = Manifest::default();
-    manifest.read_document(&file.display().to_string(), &files::read_text(file)?);
+    let mut resolve = |image: &str| names.find(image);
+    manifest.read(&file.display().to_string(), &files::read_text(file)?, &mut resolve);
     manifest.check_document(None);
     let (agents, configs) = manifest.finish()?;
     Ok(Content { agents, configs })

@@ -48,6 +48,13 @@ fn key(of: u8) -> SigningKey {
     SigningKey::from_bytes(&[of; 32])
 }
 
+/// The same for all of a test: what is signed twice for the same version must be the same, whatever second it is.
+fn tomorrow() -> Timestamp {
+    static TOMORROW: std::sync::LazyLock<Timestamp> =
+        std::sync::LazyLock::new(|| Timestamp::now() + 24.hours());
+    *TOMORROW
+}
+
 fn root(of: u8) -> String {
     let holders = Holders::one(PublicKey::of(&key(of)));
     let all = Authorities {
@@ -56,11 +63,11 @@ fn root(of: u8) -> String {
         snapshot: holders.clone(),
         targets: holders,
     };
-    sign(&Root::new(1, Timestamp::now() + 24.hours(), &all), &[&key(of)]).unwrap()
+    sign(&Root::new(1, tomorrow(), &all), &[&key(of)]).unwrap()
 }
 
 fn release(of: u8, version: u64, listed: &BTreeMap<String, TargetMeta>) -> SignedRelease {
-    release_until(of, version, listed, Timestamp::now() + 24.hours())
+    release_until(of, version, listed, tomorrow())
 }
 
 fn release_until(

@@ -31,3 +31,27 @@ fn the_list_is_signed_when_it_changes_and_only_then() {
     assert!(error.contains("skerry-fleet images ls"), "{error}");
     assert!(list(&workspace).is_ok());
 }
+
+#[test]
+fn a_spec_names_images_by_digest_or_by_a_name_that_one_image_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("fleet");
+    let workspace = make(&dir, &Overrides::default(), &InitArgs::plain()).unwrap();
+    let named = |name: &str| ImageNotes { name: Some(name.to_owned()), ..ImageNotes::default() };
+    genuine(&workspace, &[manifest(1)], &named("sensor")).unwrap();
+    genuine(&workspace, &[manifest(2), manifest(3)], &named("camera")).unwrap();
+    let names = Names::of(&workspace).unwrap();
+    assert_eq!(names.find("sensor"), Ok(manifest(1).digest));
+    // Whether it is genuine is judged later, and with the agent's name.
+    assert_eq!(names.find(&manifest(9).digest.to_string()), Ok(manifest(9).digest));
+    let told = names.find("sensr").unwrap_err();
+    assert!(
+        told.contains("'sensr' is not a digest") && told.contains("did you mean 'sensor'?"),
+        "{told}"
+    );
+    let told = names.find("camera").unwrap_err();
+    assert!(
+        told.starts_with("2 genuine images") && told.contains(&manifest(3).digest.to_string()),
+        "{told}"
+    );
+}

@@ -11,7 +11,7 @@ fn agents(text: &str) -> Result<Vec<AgentSpec>, String> {
     std::fs::write(&file, text).unwrap();
     let folder = format!("{}/", folder.path().display());
     let told = |error: anyhow::Error| error.to_string().replace(&folder, "");
-    read(&file).map(|wanted| wanted.agents).map_err(told)
+    read(&file, &Names::default()).map(|wanted| wanted.agents).map_err(told)
 }
 
 #[test]

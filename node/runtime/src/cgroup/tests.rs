@@ -2,9 +2,13 @@
 
 use super::*;
 
+/// A place of its own for each test of a process.
+fn path(name: &str) -> PathBuf {
+    format!("/skerry-unit-{}-{name}/{name}", std::process::id()).into()
+}
+
 fn group(name: &str) -> Group {
-    let path = PathBuf::from(format!("/skerry-unit-{}/{name}", std::process::id()));
-    Group::create(&Kernel::probe().unwrap(), &path).unwrap()
+    Group::create(&Kernel::probe().unwrap(), &path(name)).unwrap()
 }
 
 fn dispose(group: &Group) {
@@ -33,8 +37,7 @@ fn a_left_over_is_replaced_and_a_group_in_use_is_not() {
     let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
     let (_, dir) = new.dirs.first().unwrap();
     put(&dir.join("cgroup.procs"), &child.id().to_string()).unwrap();
-    let path = PathBuf::from(format!("/skerry-unit-{}/b", std::process::id()));
-    let refused = Group::create(&Kernel::probe().unwrap(), &path).unwrap_err();
+    let refused = Group::create(&Kernel::probe().unwrap(), &path("b")).unwrap_err();
     assert!(matches!(refused, CgroupError::Occupied { .. }), "{refused}");
     assert_eq!(new.pids().unwrap(), [child.id().cast_signed()]);
     // Reaped here as by init, or it would stay in the list as a zombie.
