@@ -147,7 +147,7 @@ async fn route(
         ("DELETE", ["v1", "agents", name]) => node.change(name, "remove").await,
         ("GET", ["v1", "agents", name, "logs"]) => logs::stream(node, name, query).await,
         ("POST", ["v1", "agents", name, verb]) => node.change(name, verb).await,
-        ("POST", ["v1", "documents"]) => node.take(&body).await,
+        ("POST", ["v1", "documents"]) => node.take(body).await,
         ("GET", ["v1", "stats"]) => node.stats(),
         ("GET", ["v1", "status"]) => node.status().await,
         ("GET", ["v1", "profile"]) => node.profile(),
