@@ -41,6 +41,7 @@ mod timekeeper;
 mod troubles;
 mod volumes;
 mod wake;
+mod zone;
 
 fn main() -> ExitCode {
     #[cfg(feature = "generate")]

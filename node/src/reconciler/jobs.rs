@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
 use skerry_core::book::{Book, Now};
 use skerry_core::desired::{Desired, RunRef};
 use skerry_core::observed::Observed;
@@ -12,6 +11,7 @@ use super::Reconciler;
 use crate::clock;
 use crate::ledger::{ONLY, put};
 use crate::store::{Durability, Space, Store, StoreError};
+use crate::zone;
 
 /// The book, where it is kept, and the boot that it is read in.
 pub(super) struct Kept {
@@ -72,7 +72,7 @@ impl Reconciler {
             return None;
         }
         let mut next = kept.book.clone();
-        let turn = next.turn(desired, observed, &self.memory, &zone, kept.now(), random);
+        let turn = next.turn(desired, observed, &self.memory, &zone::find, kept.now(), random);
         if !turn.changed {
             kept.book = next;
             return turn.wake_at;
@@ -91,10 +91,6 @@ impl Reconciler {
         let mut next = self.kept.book.clone();
         if next.starting(run, self.kept.now()) { self.kept.save(next) } else { Ok(()) }
     }
-}
-
-fn zone(name: &str) -> Option<TimeZone> {
-    TimeZone::get(name).ok()
 }
 
 fn random() -> u32 {
