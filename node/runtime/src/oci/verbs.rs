@@ -32,8 +32,11 @@ pub fn state(call: &Call) -> Result<u8> {
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<u8> {
-    let text = serde_json::to_string_pretty(value);
-    println!("{}", text.map_err(|error| system("cannot write JSON")(std::io::Error::from(error)))?);
+    let failed = |error| system("cannot write JSON")(std::io::Error::from(error));
+    // Through a value: the pretty printer for each type would be a second copy of what writes it.
+    let value: serde_json::Value =
+        serde_json::to_vec(value).and_then(|text| serde_json::from_slice(&text)).map_err(failed)?;
+    println!("{}", serde_json::to_string_pretty(&value).map_err(failed)?);
     Ok(0)
 }
 
