@@ -6,7 +6,8 @@ use skerry_tests::machine::Arch;
 
 use super::Around;
 
-const FULL: &str = "the disk is full";
+/// How much is free, and where to look; before it stands what the store could not do.
+const FULL: &str = "are free at /var/lib/skerry/state; see: skerry status";
 
 /// Takes the last byte of the disk that holds the node's state.
 fn fill(machine: &Machine) {
