@@ -47,12 +47,13 @@ pub fn take(ledger: &mut Ledger, bytes: &[u8]) -> Result<Fate, LedgerError> {
         return refuse(ledger, received, ledger.no_trust.clone(), Learned::NOTHING);
     };
     let moment = clock::moment();
-    let Outcome { trust: seen, floor, dropped, result } =
+    let Outcome { trust: seen, files, floor, dropped, result } =
         verify(&trust, bytes, &ledger.audience, ledger.time.now(moment));
     for why in dropped {
         tracing::warn!(%why, "dropped metadata that the current root does not vouch for");
     }
-    let learned = Learned { trust: (seen != trust).then_some(seen), floor: Some(floor) };
+    let seen = (seen != trust).then_some((seen, files));
+    let learned = Learned { trust: seen, floor: Some(floor) };
     let delivery = match result.and_then(|delivery| fresh(ledger.unproven, delivery)) {
         Ok(delivery) => delivery,
         Err(why) => {

@@ -154,8 +154,8 @@ pub struct Belief {
 /// What a bundle taught, whether it was refused or not.
 #[derive(Debug)]
 pub struct Learned {
-    /// What is trusted now, if that has changed.
-    pub trust: Option<Repositories>,
+    /// What is trusted now, if that has changed, and what there is to tell of it.
+    pub trust: Option<(Repositories, [Option<TrustedFiles>; 2])>,
     /// The clock floor.
     pub floor: Option<Floor>,
 }
@@ -290,15 +290,15 @@ impl Ledger {
 
     /// The rows that keep what was learned.
     pub(crate) fn changes(&self, learned: &Learned) -> Vec<Change> {
-        let trust = learned.trust.iter().map(|trust| put(Space::Trust, ONLY, trust));
+        let trust = learned.trust.iter().map(|(trust, _)| put(Space::Trust, ONLY, trust));
         let floor = learned.floor.iter().filter_map(|floor| self.time.change(floor));
         trust.chain(floor).collect()
     }
 
     /// Takes what was learned; its rows have been written.
     pub(crate) fn learn(&mut self, learned: Learned) {
-        if let Some(trust) = learned.trust {
-            let before = std::mem::replace(&mut self.files, files(Some(&trust)));
+        if let Some((trust, files)) = learned.trust {
+            let before = std::mem::replace(&mut self.files, files);
             self.note_roots(&before, &trust);
             self.trust = Some(trust);
         }
@@ -309,13 +309,16 @@ impl Ledger {
 
     /// Writes down each root that took another's place.
     fn note_roots(&self, before: &[Option<TrustedFiles>; 2], trust: &Repositories) {
-        for (repository, before) in [Repository::Director, Repository::Images].iter().zip(before) {
+        let repositories = [Repository::Director, Repository::Images];
+        for ((repository, before), now) in repositories.iter().zip(before).zip(&self.files) {
+            let (Some(before), Some(now)) = (before, now) else { continue };
+            if before.root == now.root {
+                continue;
+            }
             let Ok(set) = trust.open(*repository) else { continue };
             let root = set.root();
-            if before.is_some_and(|before| before.root != root.version) {
-                let event = Event::new(Kind::Root, repository.name()).version(root.version);
-                self.audit.note(event.keys(&root.roles.root.keyids));
-            }
+            let event = Event::new(Kind::Root, repository.name()).version(root.version);
+            self.audit.note(event.keys(&root.roles.root.keyids));
         }
     }
 

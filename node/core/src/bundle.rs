@@ -12,6 +12,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{GroupName, NodeName};
+use crate::report::TrustedFiles;
 use crate::trust::floor::Floor;
 use crate::trust::search::Search;
 use crate::trust::sign::SignedRelease;
@@ -232,6 +233,8 @@ pub struct Delivery {
 pub struct Outcome {
     /// What to persist now, whether the bundle was refused or not.
     pub trust: Repositories,
+    /// What there is to tell of both, the director's first; nothing of one that cannot be used.
+    pub files: [Option<TrustedFiles>; 2],
     /// The clock floor as it is now: lower, when a root took back the key that had raised it.
     pub floor: Floor,
     /// Persisted files that had to be dropped, and why.
@@ -327,18 +330,25 @@ pub fn verify(trust: &Repositories, bundle: &[u8], audience: &Audience, now: Now
         Ok(sets) => sets,
         Err(why) => {
             let (trust, result) = (trust.clone(), Err(why));
-            return Outcome { trust, floor: now.floor, dropped: Vec::new(), result };
+            return Outcome {
+                trust,
+                files: [None; 2],
+                floor: now.floor,
+                dropped: Vec::new(),
+                result,
+            };
         }
     };
     let mut now = now;
     let taken = take(&mut director, &mut images, bundle, audience, &mut now);
     let trust = Repositories { director: director.to_store(), images: images.to_store() };
+    let files = [&director, &images].map(|set| Some(TrustedFiles::of(set)));
     let dropped = [director.dropped(), images.dropped()].concat();
     let result = taken.and_then(|(document, bundle)| {
         let catalogue = Catalogue::new(images, bundle.images.metadata.delegated, now.clock());
         Ok(Delivery { document, catalogue: catalogue.map_err(by(Repository::Images))? })
     });
-    Outcome { trust, floor: now.floor, dropped, result }
+    Outcome { trust, files, floor: now.floor, dropped, result }
 }
 
 /// Both repositories learn what they can before either refuses: neither may keep the other from a new root.
