@@ -36,23 +36,13 @@ fn a_new_workspace_keeps_its_keys_from_others_and_is_never_made_twice() {
     }
     assert_eq!(fs::read_dir(dir.join("keys/online")).unwrap().count(), 3);
     assert_eq!(fs::read_dir(dir.join("keys/offline")).unwrap().count(), 5);
-    let again = Workspace::create(
-        &dir,
-        &Overrides::default(),
-        Expiry::default(),
-        Protection::None,
-        Passphrases::default(),
-    );
-    assert!(matches!(again, Err(WorkspaceError::Exists(_))));
+    let again = || {
+        let (overrides, words) = (Overrides::default(), Passphrases::default());
+        Workspace::create(&dir, &overrides, Expiry::default(), Protection::None, words)
+    };
+    assert!(matches!(again(), Err(WorkspaceError::Exists(_))));
     fs::remove_file(dir.join("fleet.toml")).unwrap();
-    let again = Workspace::create(
-        &dir,
-        &Overrides::default(),
-        Expiry::default(),
-        Protection::None,
-        Passphrases::default(),
-    );
-    assert!(matches!(again, Err(WorkspaceError::Exists(_))), "keys alone are reason enough");
+    assert!(matches!(again(), Err(WorkspaceError::Exists(_))), "keys alone are reason enough");
     let root = workspace.key(Repository::Director, Role::Root).unwrap();
     assert_eq!(root.to_bytes(), keys[0]);
 }
