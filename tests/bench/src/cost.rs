@@ -1,6 +1,7 @@
 //! What processes cost while they do nothing: memory, wake-ups and writes, as the kernel counts
 //! them under /proc. Next: `node.rs`, which has the processes.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -101,11 +102,14 @@ pub fn threads(pid: u32) -> usize {
     std::fs::read_dir(proc(pid).join("task")).into_iter().flatten().count()
 }
 
-/// All processes that run this very file.
+/// All processes that run this very file, through whatever mount: a monitor has one of its own, where
+/// the file has no path that could be compared.
 pub fn running(program: &Path) -> Vec<u32> {
+    let file = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let Some(wanted) = file(program) else { return Vec::new() };
     let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| std::fs::read_link(proc(*pid).join("exe")).is_ok_and(|exe| exe == program))
+        .filter(|pid| file(&proc(*pid).join("exe")) == Some(wanted))
         .collect()
 }
 
