@@ -188,8 +188,10 @@ fn ask(class: Class, prompt: &str) -> Result<String, PassphraseError> {
     let mut hidden = before.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
     hidden.local_modes.insert(LocalModes::ECHONL);
-    let answer = terminal.write_all(prompt.as_bytes()).and_then(|()| {
-        tcsetattr(&terminal, OptionalActions::Flush, &hidden)?;
+    // Hidden first: what is typed as soon as the question appears is kept, and not shown.
+    let asked = tcsetattr(&terminal, OptionalActions::Flush, &hidden).map_err(io::Error::from);
+    let asked = asked.and_then(|()| terminal.write_all(prompt.as_bytes()));
+    let answer = asked.and_then(|()| {
         let mut line = String::new();
         let limit = PASSPHRASE_MAX as u64 + 2;
         BufReader::new((&terminal).take(limit)).read_line(&mut line).map(|_| line)
