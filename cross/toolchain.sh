@@ -111,10 +111,18 @@ patched_sources() {
         mkdir -p "${copy%/*}"
         cp -R "$source" "$copy"
         patch --quiet --directory "$copy" --strip 1 <"$patch" >&2 || die "$patch does not fit $name $version any more.
-  next:  see whether $name still needs it; make it anew or take it out of cross/build"
+  next:  see whether $name still needs it; make it anew or take it out of cross/toolchain.sh"
         touch "$copy/.patched"
     fi
     printf '%s' "$copy"
+}
+
+# Prints the folders of all crates that are patched on devices, as cargo's `paths` takes them. The reason opens each patch.
+patched_crates() {
+    local libcontainer oci_spec
+    libcontainer="$(patched_sources libcontainer "$ROOT/cross/patches/libcontainer-32bit.patch")" || return
+    oci_spec="$(patched_sources oci-spec "$ROOT/cross/patches/oci-spec.patch")" || return
+    printf '["%s", "%s"]' "$libcontainer" "$oci_spec"
 }
 
 locked_version() {

@@ -30,8 +30,12 @@ pub const JSON_MAX: usize = 256 * 1024;
 /// Read at once. Small, as every monitor that has logged keeps it.
 const PORTION: usize = 8 * 1024;
 
+/// Portions taken in one turn: as much as a pipe holds, so that a flood of output costs few calls, and a
+/// request to stop waits for one turn only.
+const TURN: usize = 8;
+
 /// Formatted lines are gathered up to this size, and then written at once.
-const GATHER: usize = 32 * 1024;
+const GATHER: usize = 16 * 1024;
 
 /// The name of the file being written.
 const NAME: &str = "agent.log";
@@ -65,10 +69,16 @@ impl Stream {
         self.open.then_some(&self.pipe)
     }
 
-    /// Takes one portion from the pipe to the log; `false` when there is none now.
+    /// Takes what is in the pipe to the log, one turn's worth at the most; `false` when there was nothing.
+    pub fn pump(&mut self, log: &mut Log) -> bool {
+        let took = (0..TURN).take_while(|_| self.take_portion(log)).count() > 0;
+        log.flush();
+        took
+    }
+
     // Not inlined, so that its buffer is on the stack once.
     #[inline(never)]
-    pub fn pump(&mut self, log: &mut Log) -> bool {
+    fn take_portion(&mut self, log: &mut Log) -> bool {
         let mut buffer = [0_u8; PORTION];
         match rustix::io::read(&self.pipe, &mut buffer) {
             Ok(0) => {
@@ -78,7 +88,6 @@ impl Stream {
             }
             Ok(size) => {
                 self.take(buffer.get(..size).unwrap_or_default(), &Stamp::now(), log);
-                log.flush();
                 true
             }
             Err(rustix::io::Errno::INTR) => true,
@@ -96,7 +105,7 @@ impl Stream {
             let whole = first == Some(b'{') && self.begun.is_none();
             let most = if whole { log.json_max() } else { LINE_MAX };
             let room = most - self.line.len();
-            let end = bytes.iter().take(room + 1).position(|byte| *byte == b'\n');
+            let end = memchr::memchr(b'\n', bytes.get(..=room).unwrap_or(bytes));
             let (now, rest) = bytes.split_at(end.unwrap_or_else(|| room.min(bytes.len())));
             self.line.extend_from_slice(now);
             bytes = rest;
