@@ -21,6 +21,8 @@ mod down;
 mod environment;
 #[path = "agents/everyday.rs"]
 mod everyday;
+#[path = "agents/example.rs"]
+mod example;
 #[path = "agents/files.rs"]
 mod files;
 #[path = "agents/jobs.rs"]

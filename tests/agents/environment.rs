@@ -130,6 +130,29 @@ fn a_config_that_changes_runs_its_readers_anew_and_no_others() {
 }
 
 #[test]
+fn what_agents_read_is_not_taken_away_from_them() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    let _ = node.cli(["config", "set", "site", "A=1"]).ok();
+    let _ = node.cli(["secret", "set", "word", "B=2"]).ok();
+    node.apply(
+        "{name: reader, image: sensor, envFile: [], volumes: [{type: secret, source: word, target: /w}], \
+         env: {A: {from: config, name: site, key: A}}}",
+    );
+    let _ = node.until_state("reader", "running");
+    for (kind, name) in [("config", "site"), ("secret", "word")] {
+        let said = node.cli([kind, "rm", name]).refused();
+        let wanted = format!("{kind} '{name}' is used by reader; remove that first: skerry rm");
+        assert!(said.stderr.contains(&wanted), "{said}");
+    }
+    let _ = node.cli(["rm", "-f", "reader"]).ok();
+    for (kind, name) in [("config", "site"), ("secret", "word")] {
+        let _ = node.cli([kind, "rm", name]).ok();
+    }
+}
+
+#[test]
 fn a_value_comes_from_standard_input_and_a_key_goes_alone() {
     let scratch = Scratch::new();
     let node = Node::setup(&scratch, "box").start();

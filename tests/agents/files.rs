@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use serde_json::json;
 use skerry_tests::{Node, Scratch};
 
 #[test]
@@ -33,6 +34,20 @@ fn binds_are_the_host_s_own_and_read_only_if_they_are_to_be() {
         agent["detail"].as_str().is_some_and(|detail| detail.contains("volumes[0].source"))
     });
     assert!(told["detail"].as_str().unwrap().contains("create: true"), "{told}");
+}
+
+#[test]
+fn what_one_volume_has_made_another_may_mount() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    let folder = scratch.folder("parent").join("made");
+    let volume = |target: &str, create: bool| json!({"type": "bind", "source": folder, "target": target, "create": create});
+    // The one that makes it comes last.
+    let wish = json!({"name": "one", "image": "sensor", "volumes": [volume("/a", false), volume("/b", true)]});
+    node.apply(&wish.to_string());
+    let _ = node.until_state("one", "running");
+    assert_eq!(node.inside("one", "touch /b/x && ls /a"), "x");
 }
 
 #[test]

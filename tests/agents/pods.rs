@@ -12,6 +12,23 @@ agents:
 "#;
 
 #[test]
+fn members_cannot_want_different_settings_of_what_they_share() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    let member = |name: &str, value: u32| {
+        let settings = format!("net.ipv4.ip_default_ttl: '{value}'");
+        format!("{{name: {name}, image: sensor, pod: web, security: {{sysctls: {{{settings}}}}}}}")
+    };
+    node.apply(&member("one", 33));
+    node.apply(&member("two", 33));
+    let said = node.cli_with_input(["apply", "-f", "-"], member("three", 44).as_bytes()).refused();
+    let wanted =
+        "security.sysctls.net.ipv4.ip_default_ttl: is 44, but agent 'one' of pod 'web' has 33";
+    assert!(said.stderr.contains(wanted), "{said}");
+}
+
+#[test]
 fn members_reach_each_other_and_strangers_do_not() {
     let scratch = Scratch::new();
     let node = Node::setup(&scratch, "box").start();

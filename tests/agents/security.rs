@@ -146,6 +146,10 @@ fn who_may_be_as_strong_as_root_is_the_node_s_policy() {
     let all = status(&node, "root", "CapEff");
     assert!(u64::from_str_radix(&all, 16).unwrap().count_ones() > 30, "{all}");
     assert_eq!(status(&node, "root", "Seccomp"), "0");
+    assert_eq!(status(&node, "root", "NoNewPrivs"), "1", "as for everybody, unless it is said");
+    node.apply("{name: free, image: sensor, security: {privileged: true, noNewPrivileges: false}}");
+    let _ = node.until_state("free", "running");
+    assert_eq!(status(&node, "free", "NoNewPrivs"), "0");
 }
 
 #[test]

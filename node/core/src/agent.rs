@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use dependencies::check_dependencies;
+pub use dependencies::{check_dependencies, check_pods};
 pub use env::{EnvFile, EnvValue, Origin, Reference};
 pub use error::SpecError;
 pub use job::{Concurrency, Job};
@@ -258,8 +258,9 @@ impl AgentSpec {
                 return fault(field, problem);
             }
         }
-        if self.command.as_ref().is_some_and(Vec::is_empty) {
-            return fault("command", "is empty; leave it out to use the image's");
+        let command = self.command.as_deref();
+        if command.is_some_and(|words| words.first().is_none_or(String::is_empty)) {
+            return fault("command", "names no program; leave it out to use the image's");
         }
         if self.workdir.as_deref().is_some_and(|path| text::path_problem(path).is_some()) {
             return fault("workdir", "must be an absolute path of at most 4096 bytes without '..'");
@@ -294,6 +295,9 @@ impl AgentSpec {
         }
         if self.replicas.is_some_and(|count| count > REPLICAS_MAX) {
             return fault("replicas", "is over 256");
+        }
+        if self.restart == Some(Restart::Never) && !self.restart_backoff.is_default() {
+            return fault("restartBackoff", "has no meaning with restart: never");
         }
         if self.job.is_some() {
             let said = [
@@ -339,6 +343,11 @@ impl AgentSpec {
             if self.network.mode == NetworkMode::Host {
                 return fault("security.userNamespace", "does not go with network.mode host");
             }
+            let ids = self.user.iter().flat_map(|user| user.split(':'));
+            let beyond = |id: u64| id >= u64::from(security::IDS_OF_A_NAMESPACE);
+            if ids.into_iter().any(|id| id.parse::<u64>().is_ok_and(beyond)) {
+                return fault("user", "is over 65535, the last id that userNamespace gives it");
+            }
         }
         Ok(())
     }
@@ -375,7 +384,10 @@ fn is_user(text: &str) -> bool {
     let one = |part: &str| {
         !part.is_empty()
             && part.len() <= 64
+            && !part.starts_with('-')
             && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+            && !(part.bytes().all(|b| b.is_ascii_digit())
+                && part.parse::<u64>().is_ok_and(|id| id >= u64::from(u32::MAX)))
     };
     let (user, group) = text.split_once(':').unwrap_or((text, "0"));
     one(user) && one(group)

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::placement::check_no_selectors;
-use crate::agent::{AgentSpec, SpecError, check_dependencies};
+use crate::agent::{AgentSpec, SpecError, check_dependencies, check_pods};
 use crate::bundle::Address;
 use crate::desired::names_of;
 use crate::ids::{AgentName, DataKey, DataName};
@@ -109,6 +109,7 @@ pub fn check_agents(agents: &[AgentSpec]) -> Result<(), SpecError> {
         agent.check()?;
     }
     check_numbered(agents, &names)?;
+    check_pods(agents)?;
     check_dependencies(agents)
 }
 

@@ -52,6 +52,17 @@ impl Timetable {
     }
 }
 
+impl Timetable {
+    /// Whether it is ever due: the 30th of February is not.
+    pub fn ever_comes(&self) -> bool {
+        match self {
+            // Any moment serves to look from.
+            Self::Cron(cron) => next(cron, &TimeZone::UTC, 0).is_some(),
+            Self::Every(_) => true,
+        }
+    }
+}
+
 /// The first moment of a schedule after another, in milliseconds since 1970. None if there is no
 /// such moment, as for the 30th of February.
 pub fn next(cron: &Cron, zone: &TimeZone, after_ms: i64) -> Option<i64> {

@@ -36,6 +36,8 @@ pub(super) struct Sources<'a> {
 struct Place<'a> {
     volume: &'a Volume,
     index: usize,
+    /// Whether a bind's source is made, by it or by another volume.
+    create: bool,
 }
 
 /// The mounts of an agent.
@@ -43,8 +45,16 @@ pub(super) fn mounts(
     wanted: &DesiredAgent,
     sources: &Sources<'_>,
 ) -> Result<Vec<Mount>, ContainerError> {
-    let places = wanted.spec.volumes.iter().enumerate();
-    places.map(|(index, volume)| sources.mount(wanted, &Place { volume, index })).collect()
+    let volumes = &wanted.spec.volumes;
+    // What one volume has made may be mounted by others, whichever comes first.
+    let made =
+        |volume: &Volume| volumes.iter().any(|other| other.create && other.source == volume.source);
+    let places = volumes.iter().enumerate();
+    places
+        .map(|(index, volume)| {
+            sources.mount(wanted, &Place { volume, index, create: made(volume) })
+        })
+        .collect()
 }
 
 impl Place<'_> {
@@ -137,7 +147,7 @@ fn bind(source: &str, place: &Place<'_>) -> Result<Mount, ContainerError> {
     use skerry_runtime::Propagation;
     let volume = place.volume;
     let path = PathBuf::from(source);
-    if !volume.create && !path.exists() {
+    if !place.create && !path.exists() {
         let why = format!("'{source}' is not on this device; make it, or set create: true");
         return Err(place.fail("source", why));
     }
@@ -147,7 +157,7 @@ fn bind(source: &str, place: &Place<'_>) -> Result<Mount, ContainerError> {
         Some(Wanted::Rshared) => Propagation::RShared,
     };
     let (target, read_only) = (place.target(), volume.read_only);
-    Ok(Mount::Bind { source: path, target, read_only, propagation, create: volume.create })
+    Ok(Mount::Bind { source: path, target, read_only, propagation, create: place.create })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::durable;
 const FILE: &str = "uid-ranges.json";
 const FILE_MAX: u64 = 1 << 20;
 /// Ids in a range: all that an image may use.
-const COUNT: u32 = 65_536;
+const COUNT: u32 = skerry_core::agent::security::IDS_OF_A_NAMESPACE;
 const FIRST: u32 = 0x1000_0000;
 const LAST: u32 = 0x6fff_0000;
 

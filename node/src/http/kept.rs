@@ -8,6 +8,7 @@ use std::io;
 
 use hyper::{Response, StatusCode};
 use skerry_core::agent::{AgentSpec, Origin, VolumeKind};
+use skerry_core::desired::Source;
 use skerry_core::ids::{AgentName, DataKey, DataName, VolumeName};
 
 use super::answers::{Node, answer};
@@ -35,13 +36,22 @@ impl Node {
     }
 
     pub(super) async fn remove_config(&self, name: &str) -> Response<Body> {
-        match name.parse() {
-            Ok(name) => {
-                let before = self.snapshots.borrow().revision;
-                answer(self.desk.config(name, None).await, before)
-            }
-            Err(error) => bad(&error),
+        let name: DataName = match name.parse() {
+            Ok(name) => name,
+            Err(error) => return bad(&error),
+        };
+        // The fleet's agents read the configs of their own document.
+        let local = self.ledger.borrow().desired.clone();
+        let local = |agent: &AgentName| {
+            local.agents.get(agent).is_none_or(|agent| agent.source == Source::Local)
+        };
+        let mut users = self.users(data_of(Origin::Config)).remove(&name).unwrap_or_default();
+        users.retain(local);
+        if !users.is_empty() {
+            return in_use("config", &name, &users);
         }
+        let before = self.snapshots.borrow().revision;
+        answer(self.desk.config(name, None).await, before)
     }
 
     pub(super) fn secrets(&self) -> Response<Body> {
@@ -49,10 +59,7 @@ impl Node {
             Ok(known) => known,
             Err(error) => return broken("read the secrets", &error),
         };
-        let readers = self.users(|spec| {
-            let secret = |(origin, name)| (origin == Origin::Secret).then_some(name);
-            spec.references().filter_map(secret).collect()
-        });
+        let readers = self.users(data_of(Origin::Secret));
         let entry = |(name, keys)| {
             let agents = readers.get(&name).cloned().unwrap_or_default();
             (name, SecretEntry { keys, agents })
@@ -97,6 +104,11 @@ impl Node {
             Ok(key) => key,
             Err(error) => return bad(&error),
         };
+        // A single key may be one that nobody reads any more.
+        let users = self.users(data_of(Origin::Secret));
+        if let (None, Some(users)) = (&key, users.get(&name)) {
+            return in_use("secret", &name, users);
+        }
         match self.containers.secrets().remove(&name, key.as_ref()) {
             Ok(()) => {
                 tracing::info!(secret = %name, "removed");
@@ -134,13 +146,7 @@ impl Node {
             Err(error) => return bad(&error),
         };
         if let Some(users) = self.users(volumes_of).get(&name) {
-            let users: Vec<_> = users.iter().map(AgentName::as_str).collect();
-            let text = format!(
-                "volume '{name}' is used by {}; remove that first: skerry rm {}",
-                users.join(", "),
-                users.join(" ")
-            );
-            return refuse(StatusCode::CONFLICT, text);
+            return in_use("volume", &name, users);
         }
         let (volumes, gone) = (self.containers.volumes().clone(), name.clone());
         let removed = tokio::task::spawn_blocking(move || volumes.remove(&gone)).await;
@@ -177,6 +183,21 @@ impl Node {
             }
         }
         users
+    }
+}
+
+/// Nothing is taken away from agents that need it.
+fn in_use(what: &str, name: &impl std::fmt::Display, users: &[AgentName]) -> Response<Body> {
+    let users: Vec<_> = users.iter().map(AgentName::as_str).collect();
+    let (list, words) = (users.join(", "), users.join(" "));
+    let text = format!("{what} '{name}' is used by {list}; remove that first: skerry rm {words}");
+    refuse(StatusCode::CONFLICT, text)
+}
+
+fn data_of(wanted: Origin) -> impl Fn(&AgentSpec) -> Vec<DataName> {
+    move |spec| {
+        let named = spec.references().filter(|(origin, _)| *origin == wanted);
+        named.map(|(_, name)| name).collect()
     }
 }
 

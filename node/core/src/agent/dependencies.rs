@@ -1,9 +1,31 @@
-//! What holds between agents: dependencies that exist, can be met, and do not go round.
+//! What holds between agents: dependencies that exist, can be met, and do not go round; what the agents of a pod share.
 
 use std::collections::BTreeMap;
 
 use super::{AgentSpec, Condition, Restart, SpecError};
-use crate::ids::AgentName;
+use crate::ids::{AgentName, PodName};
+
+/// Agents of one pod share the kernel settings of their namespaces, so that they cannot want different ones.
+///
+/// # Errors
+/// The setting that an agent wants otherwise than one before it.
+pub fn check_pods(specs: &[AgentSpec]) -> Result<(), SpecError> {
+    let mut settings: BTreeMap<(&PodName, &str), (&AgentName, &str)> = BTreeMap::new();
+    for spec in specs {
+        let Some(pod) = &spec.pod else { continue };
+        for (name, value) in &spec.security.sysctls {
+            let (other, said) = *settings.entry((pod, name)).or_insert((&spec.name, value));
+            if said != value {
+                return Err(SpecError::Field {
+                    agent: spec.name.clone(),
+                    field: format!("security.sysctls.{name}"),
+                    problem: format!("is {value}, but agent '{other}' of pod '{pod}' has {said}, and they share it").into(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
 
 /// The first circle among the dependencies, if there is one.
 ///

@@ -73,6 +73,9 @@ impl Job {
             Some(text) => {
                 let timetable = Timetable::parse(text);
                 let timetable = timetable.or_else(|problem| fault("schedule", problem))?;
+                if !timetable.ever_comes() {
+                    return fault("schedule", format!("'{text}' is a day that never comes"));
+                }
                 if self.time_zone.is_some() && matches!(timetable, Timetable::Every(_)) {
                     return fault("timeZone", "has no meaning for @every");
                 }

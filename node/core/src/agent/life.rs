@@ -39,7 +39,8 @@ impl FromStr for Restart {
             "on-failure" => Ok(Self::OnFailure(None)),
             other => {
                 let count = other.strip_prefix("on-failure:").ok_or_else(wrong)?;
-                Ok(Self::OnFailure(Some(count.parse().map_err(|_| wrong())?)))
+                let count: std::num::NonZeroU32 = count.parse().map_err(|_| wrong())?;
+                Ok(Self::OnFailure(Some(count.get())))
             }
         }
     }

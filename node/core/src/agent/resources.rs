@@ -13,6 +13,8 @@ use crate::units::{Cpu, Memory};
 
 /// Below this no program starts at all.
 const MEMORY_MIN: Memory = Memory(1 << 20);
+/// The most processes that a 64-bit kernel has, and takes as a limit.
+const PIDS_MAX: u32 = 1 << 22;
 /// The most processors that a set may name.
 const CPUS_MAX: u32 = 8192;
 
@@ -269,8 +271,8 @@ impl Resources {
         if limits.cpu.is_some_and(|c| c.millis < 10) {
             return fault("limits.cpu", "is below 10m, the least the kernel takes");
         }
-        if limits.pids == Some(0) {
-            return fault("limits.pids", "is 0; at least 1 is needed");
+        if limits.pids.is_some_and(|pids| !(1..=PIDS_MAX).contains(&pids)) {
+            return fault("limits.pids", "must be 1 to 4194304, the most that a kernel has");
         }
         if limits.swap.is_some() && limits.memory.is_none() && self.tier.is_none() {
             return fault("limits.swap", "needs limits.memory, which it is counted on top of");

@@ -126,6 +126,8 @@ pub const SECCOMP_ACTIONS: [&str; 7] = [
     "SCMP_ACT_TRAP",
 ];
 
+const ERRNO: &str = "SCMP_ACT_ERRNO";
+
 /// Comparisons of arguments.
 pub const SECCOMP_OPERATORS: [&str; 7] = [
     "SCMP_CMP_EQ",
@@ -147,12 +149,19 @@ impl SeccompProfile {
             fault(field, format!("'{action}' cannot be enforced here; known are {known}"))
         };
         action("defaultAction".to_owned(), &self.default_action)?;
+        let moot = |number: Option<u32>, action: &str| number.is_some() && action != ERRNO;
+        if moot(self.default_errno_ret, &self.default_action) {
+            return fault("defaultErrnoRet", "has no meaning without defaultAction SCMP_ACT_ERRNO");
+        }
         if self.syscalls.len() > 1024 {
             return fault("syscalls", "has more than 1024 rules");
         }
         for (index, rule) in self.syscalls.iter().enumerate() {
             let field = |name: &str| format!("syscalls[{index}].{name}");
             action(field("action"), &rule.action)?;
+            if moot(rule.errno_ret, &rule.action) {
+                return fault(field("errnoRet"), "has no meaning without action SCMP_ACT_ERRNO");
+            }
             if rule.names.is_empty() || rule.names.len() > 1024 {
                 return fault(field("names"), "must be 1 to 1024 names");
             }

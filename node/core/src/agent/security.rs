@@ -155,6 +155,16 @@ impl Capabilities {
                 return fault(field, format!("'{unknown}' is not a capability, such as NET_RAW"));
             }
         }
+        let added: Vec<String> = self.add.iter().map(|name| plain_capability(name)).collect();
+        let moot = |name: &&String| {
+            let name = plain_capability(name);
+            name != "ALL" && !added.contains(&name) && !added.iter().any(|added| added == "ALL")
+        };
+        if let Some(name) = self.drop.iter().find(moot) {
+            let problem =
+                format!("names {name}, which add does not; without it, it has none anyway");
+            return fault("drop", problem);
+        }
         Ok(())
     }
 }
@@ -259,6 +269,9 @@ const SYSCTLS: [&str; 9] = [
     "kernel.domainname",
 ];
 
+/// How many user and group ids an agent with a user namespace has.
+pub const IDS_OF_A_NAMESPACE: u32 = 65_536;
+
 impl Security {
     pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
@@ -267,6 +280,17 @@ impl Security {
     pub(super) fn check(&self) -> Result<(), Fault> {
         if self.supplemental_groups.len() > 64 {
             return fault("supplementalGroups", "has more than 64 entries");
+        }
+        let ids = [("runAsUser", self.run_as_user), ("runAsGroup", self.run_as_group)];
+        let groups = self.supplemental_groups.iter().map(|id| ("supplementalGroups", Some(*id)));
+        for (field, id) in ids.into_iter().chain(groups) {
+            let Some(id) = id else { continue };
+            if id == u32::MAX {
+                return fault(field, "is 4294967295, which stands for no id");
+            }
+            if self.user_namespace && id >= IDS_OF_A_NAMESPACE {
+                return fault(field, "is over 65535, the last id that userNamespace gives it");
+            }
         }
         if self.run_as_group.is_some() && self.run_as_user.is_none() {
             return fault("runAsGroup", "needs runAsUser; or use user: UID:GID");
@@ -289,7 +313,6 @@ impl Security {
                 ("seccomp", !self.seccomp.is_default()),
                 ("maskedPaths", self.masked_paths.is_some()),
                 ("readonlyPaths", self.readonly_paths.is_some()),
-                ("noNewPrivileges", self.no_new_privileges.is_some()),
             ];
             if let Some((field, _)) = moot.into_iter().find(|(_, said)| *said) {
                 return fault(field, "has no meaning beside privileged, which allows everything");

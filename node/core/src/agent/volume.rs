@@ -161,8 +161,15 @@ impl Volume {
         if let Some(problem) = path_problem(&self.target) {
             return fault("target", problem);
         }
-        if matches!(self.target.trim_end_matches('/'), "" | "/proc" | "/sys" | "/dev") {
-            return fault("target", "is the agent's root, /proc, /sys or /dev; choose another");
+        let target = self.target.trim_end_matches('/');
+        let kernels = ["/proc", "/sys"].map(std::path::Path::new);
+        if matches!(target, "" | "/dev")
+            || kernels.iter().any(|k| std::path::Path::new(target).starts_with(k))
+        {
+            return fault(
+                "target",
+                "is the agent's root, /dev, or in /proc or /sys; choose another",
+            );
         }
         if let Err(problem) = self.kind() {
             return fault("source", problem);

@@ -6,7 +6,8 @@ use super::{agent, read};
 type Rule = (&'static str, &'static str);
 
 const PROGRAM: &[Rule] = &[
-    ("command: []", "command: is empty; leave it out"),
+    ("command: []", "command: names no program; leave it out"),
+    ("command: ['', x]", "command: names no program; leave it out"),
     ("command: [\"a\\0\"]", "command: has a word with a NUL"),
     ("args: [\"a\\0\"]", "args: has a word with a NUL"),
     ("workdir: data", "workdir: must be an absolute path"),
@@ -14,6 +15,8 @@ const PROGRAM: &[Rule] = &[
     ("user: 'a b'", "user: must be UID, UID:GID, or names"),
     ("user: '1:2:3'", "user: must be UID"),
     ("user: 'a:'", "user: must be UID"),
+    ("user: '-1'", "user: must be UID"),
+    ("user: '4294967295'", "user: must be UID"),
     ("hostname: a_b", "hostname: must be 1 to 64 letters"),
     ("hostname: ''", "hostname: must be 1 to 64 letters"),
     ("labels: {'a b': c}", "labels.a b: keys are 1 to 128"),
@@ -28,6 +31,11 @@ const PROGRAM: &[Rule] = &[
     ("envFile: [{from: config, name: b}]", "envFile[0]: the field 'key' is missing"),
     ("restart: sometimes", "restart: 'sometimes' is not a restart policy"),
     ("restart: on-failure:x", "restart: 'on-failure:x' is not a restart policy"),
+    ("restart: on-failure:0", "restart: 'on-failure:0' is not a restart policy"),
+    (
+        "restart: never\nrestartBackoff: {initial: 1s}",
+        "restartBackoff: has no meaning with restart: never",
+    ),
     ("restartBackoff: {initial: 1ms}", "restartBackoff.initial: is below 10ms"),
     ("restartBackoff: {max: 100ms}", "restartBackoff.max: must be at least initial"),
     ("restartBackoff: {max: 25h}", "restartBackoff.max: must be at least initial, and at most 24h"),
@@ -61,7 +69,15 @@ const VOLUMES: &[Rule] = &[
     ("volumes: [{type: bind, source: /a, target: /}]", "volumes[0].target: is the agent's root"),
     ("volumes: [{type: bind, source: /a, target: /.}]", "volumes[0].target: must not hold"),
     ("volumes: [{type: bind, source: /a, target: //}]", "volumes[0].target: must not hold"),
-    ("volumes: [{type: tmpfs, target: /proc/}]", "volumes[0].target: is the agent's root, /proc"),
+    (
+        "volumes: [{type: tmpfs, target: /proc/}]",
+        "volumes[0].target: is the agent's root, /dev, or in /proc",
+    ),
+    (
+        "volumes: [{type: tmpfs, target: /proc/x}]",
+        "volumes[0].target: is the agent's root, /dev, or in",
+    ),
+    ("volumes: [{type: tmpfs, target: /sys/fs/x}]", "volumes[0].target: is the agent's root"),
     ("volumes: [{type: bind, target: /b}]", "volumes[0].source: is missing"),
     (
         "volumes: [{type: bind, source: a, target: /b}]",
@@ -116,7 +132,8 @@ const RESOURCES: &[Rule] = &[
     ),
     ("resources: {limits: {cpu: 9m}}", "resources.limits.cpu: is below 10m"),
     ("resources: {limits: {cpu: 1.5m}}", "resources.limits.cpu: '1.5m' is not an amount of CPU"),
-    ("resources: {limits: {pids: 0}}", "resources.limits.pids: is 0; at least 1 is needed"),
+    ("resources: {limits: {pids: 0}}", "resources.limits.pids: must be 1 to 4194304"),
+    ("resources: {limits: {pids: 4194305}}", "resources.limits.pids: must be 1 to 4194304"),
     ("resources: {limits: {pids: -1}}", "resources.limits.pids: must be u32, not integer `-1`"),
     ("resources: {limits: {swap: 1Mi}}", "resources.limits.swap: needs limits.memory"),
     (
@@ -214,6 +231,7 @@ const PROBES: &[Rule] = &[
 
 const JOBS: &[Rule] = &[
     ("job: {schedule: sometimes}", "job.schedule: 'sometimes' is not a schedule"),
+    ("job: {schedule: '0 0 31 2 *'}", "job.schedule: '0 0 31 2 *' is a day that never comes"),
     ("job: {schedule: '* * * * * *'}", "job.schedule: '* * * * * *' is not a schedule"),
     ("job: {schedule: '@every 1ms'}", "job.schedule: @every: must be at least 1s"),
     (
@@ -242,6 +260,24 @@ const SECURITY: &[Rule] = &[
     ("security: {runAsGroup: 1}", "security.runAsGroup: needs runAsUser"),
     ("security: {runAsUser: app}", "security.runAsUser: must be u32, not string \"app\""),
     ("user: '1'\nsecurity: {runAsUser: 1}", "user: is said twice"),
+    ("security: {runAsUser: 4294967295}", "security.runAsUser: is 4294967295"),
+    (
+        "security: {userNamespace: true, supplementalGroups: [1, 65536]}",
+        "security.supplementalGroups: is over 65535",
+    ),
+    ("user: '0:65536'\nsecurity: {userNamespace: true}", "user: is over 65535"),
+    (
+        "security: {capabilities: {drop: [NET_RAW]}}",
+        "security.capabilities.drop: names NET_RAW, which add does not",
+    ),
+    (
+        "security: {seccomp: {defaultAction: SCMP_ACT_ALLOW, defaultErrnoRet: 1}}",
+        "security.seccomp.defaultErrnoRet: has no meaning",
+    ),
+    (
+        "security: {seccomp: {defaultAction: SCMP_ACT_ERRNO, syscalls: [{names: [a], action: SCMP_ACT_ALLOW, errnoRet: 1}]}}",
+        "security.seccomp.syscalls[0].errnoRet: has no meaning",
+    ),
     (
         "security: {capabilities: {add: [NET_RAWW]}}",
         "security.capabilities.add: 'NET_RAWW' is not a capability",
@@ -317,10 +353,6 @@ const SECURITY: &[Rule] = &[
     (
         "security: {privileged: true, readonlyPaths: []}",
         "security.readonlyPaths: has no meaning beside privileged",
-    ),
-    (
-        "security: {privileged: true, noNewPrivileges: false}",
-        "security.noNewPrivileges: has no meaning beside",
     ),
     (
         "security: {privileged: true, userNamespace: true}",
