@@ -7,7 +7,9 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use jiff::Timestamp;
 use skerry_core::ids::AgentName;
+use skerry_core::units::Span;
 
 use super::output;
 use crate::client::Client;
@@ -24,6 +26,9 @@ pub struct LogsArgs {
     /// Only so many lines from the end
     #[arg(short = 'n', long, value_name = "N")]
     tail: Option<u64>,
+    /// Only what was printed since a time (2026-01-02T03:04:05Z) or for so long (90s, 1h30m)
+    #[arg(long, value_name = "TIME|DURATION", value_parser = since)]
+    since: Option<String>,
     /// Begin each line with its time
     #[arg(short, long)]
     timestamps: bool,
@@ -31,10 +36,29 @@ pub struct LogsArgs {
     name: AgentName,
 }
 
+/// A time as logs have it.
+fn since(text: &str) -> Result<String, String> {
+    let time = match text.parse::<Timestamp>() {
+        Ok(time) => time,
+        Err(_) => {
+            let wrong = |_| {
+                format!(
+                    "'{text}' is neither a time, such as 2026-01-02T03:04:05Z, nor a duration, such as 90s"
+                )
+            };
+            let span: Span = text.parse().map_err(wrong)?;
+            let span = i64::try_from(span.millis).unwrap_or(i64::MAX);
+            let then = Timestamp::now().as_millisecond().saturating_sub(span);
+            Timestamp::from_millisecond(then).unwrap_or(Timestamp::MIN)
+        }
+    };
+    Ok(format!("{time:.9}"))
+}
+
 /// Prints the log as it comes.
 pub async fn logs(client: &Client, args: &LogsArgs) -> anyhow::Result<ExitCode> {
     let mut stream = client.logs(&args.name, args.tail, args.follow).await?;
-    let mut lines = Lines::new(args.timestamps);
+    let mut lines = Lines::new(args.timestamps, args.since.clone());
     while let Some(piece) = stream.next().await? {
         output::bytes(&lines.take(&piece))?;
     }
@@ -45,6 +69,8 @@ pub async fn logs(client: &Client, args: &LogsArgs) -> anyhow::Result<ExitCode> 
 /// Takes pieces of a log in any sizes, and gives back the agent's own output.
 struct Lines {
     timestamps: bool,
+    /// Nothing older is shown: a time as logs have it.
+    since: Option<String>,
     /// The beginning of a line whose end has not come yet.
     rest: Vec<u8>,
     /// The last line was a part, of this stream.
@@ -52,8 +78,8 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(timestamps: bool) -> Self {
-        Self { timestamps, rest: Vec::new(), within: None }
+    fn new(timestamps: bool, since: Option<String>) -> Self {
+        Self { timestamps, since, rest: Vec::new(), within: None }
     }
 
     fn take(&mut self, piece: &[u8]) -> Vec<u8> {
@@ -86,6 +112,10 @@ impl Lines {
             out.extend_from_slice(line);
             return;
         };
+        // Times in logs have one form and one length, so that they are in order as texts.
+        if self.since.as_ref().is_some_and(|since| entry.time < since.as_bytes()) {
+            return;
+        }
         match self.within.take() {
             Some(stream) if stream == entry.stream => {}
             Some(_) => {

@@ -7,7 +7,7 @@ const LOG: &[u8] = b"2026-01-02T03:04:05.000000001Z stdout F first\n\
 2026-01-02T03:04:07.000000000Z stdout F   indented  \n";
 
 fn all(timestamps: bool, log: &[u8], size: usize) -> String {
-    let mut lines = Lines::new(timestamps);
+    let mut lines = Lines::new(timestamps, None);
     let mut out: Vec<u8> = log.chunks(size).flat_map(|piece| lines.take(piece)).collect();
     out.extend(lines.end());
     String::from_utf8(out).unwrap()
@@ -18,6 +18,15 @@ fn the_agents_own_output_comes_back_however_it_is_cut() {
     for size in 1..LOG.len() {
         assert_eq!(all(false, LOG, size), "first\nhalf of a long line\n\n  indented  \n");
     }
+}
+
+#[test]
+fn only_what_is_new_enough_is_shown() {
+    let mut lines = Lines::new(false, Some(since("2026-01-02T04:04:06+01:00").unwrap()));
+    assert_eq!(String::from_utf8(lines.take(LOG)).unwrap(), "\n  indented  \n");
+    assert_eq!(since("2026-01-02T03:04:05Z").unwrap(), "2026-01-02T03:04:05.000000000Z");
+    assert!(since("1h30m").unwrap() < since("90s").unwrap());
+    assert!(since("yesterday").unwrap_err().contains("nor a duration, such as 90s"));
 }
 
 #[test]
