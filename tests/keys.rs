@@ -108,6 +108,36 @@ fn a_log_that_was_tampered_with_fails_with_the_entry() {
 }
 
 #[test]
+fn a_log_that_was_deleted_stays_noticed_although_later_reports_name_the_new_one() {
+    let site = Site::new();
+    let mut node = site.node(BOX);
+    for number in 0..10 {
+        let _ = node.cli(["config", "set", &format!("c{number}"), "A=b"]).ok();
+    }
+    let image = site.pack(&node);
+    let _ = site.fleet.roll_out(BOX, &[sensor("one", &image, "a")]);
+    let row = row_when(&site, BOX, "its agent", |row| row["running"] == 1);
+    assert_eq!(row["auditBreak"], Value::Null, "{row}");
+    assert!(verify(&site, &node).contains("is as the node reported it over the network"));
+
+    node.kill9();
+    fs::remove_dir_all(node.folder().join("state/audit")).expect("deleting the log");
+    node.restart();
+    connected(&node);
+    let row = row_when(&site, BOX, "that the log began anew", |row| !row["auditBreak"].is_null());
+    assert!(contains(&row["note"], "the log was deleted or written anew"), "{row}");
+    let log = site.fleet.folder().join("audit.log");
+    let _ = node.cli(["audit", "export", &log.to_string_lossy()]).ok();
+    let said = site.fleet.run(["audit", "verify", "audit.log", "--node", BOX]);
+    assert_eq!(said.status.code(), Some(3), "{said}");
+    assert!(said.stdout.contains("the node's reports: it reported entry"), "{said}");
+    // Nor is it forgotten when the node is approved anew.
+    let _ = site.fleet.run(["nodes", "approve", BOX]).ok();
+    let row = row_when(&site, BOX, "its report", |row| row["signature"] == "ok");
+    assert!(!row["auditBreak"].is_null(), "{row}");
+}
+
+#[test]
 fn a_node_that_is_killed_while_it_writes_leaves_a_whole_log() {
     let site = Site::new();
     let mut node = site.node(BOX);

@@ -2,18 +2,22 @@
 //!
 //! Decides what a signed report is worth beside those before it: newer, the same one again, or one that
 //! cannot be: an older one, or another with the same counter. It must never forget a higher counter, and is
-//! kept with the key it belongs to, so that a node that was set up anew begins anew. Next: [`crate::judge`].
+//! kept with the key it belongs to, so that a node that was set up anew begins anew. What reports named of the
+//! node's audit log is in `told.rs`. Next: [`crate::judge`].
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use skerry_core::audit::Head;
 use skerry_core::ids::{Digest, NodeName};
 use skerry_core::report::Report;
 use skerry_core::trust::{KeyId, PublicKey};
 
 use crate::output;
 use crate::workspace::{Workspace, WorkspaceError};
+
+mod told;
+
+pub use told::{Break, Told};
 
 /// The newest report of a node that was ever heard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,9 +29,17 @@ pub struct Heard {
     pub counter: u64,
     /// The digest of its text.
     pub digest: Digest,
-    /// The head of the audit log that it named.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audit: Option<Head>,
+    /// What it and those before it named of the audit log.
+    #[serde(flatten)]
+    pub told: Told,
+}
+
+impl Heard {
+    /// The operator vouches for the node anew: its counter may begin anew, what it told of its log counts on.
+    #[must_use]
+    pub fn renewed(self) -> Self {
+        Self { counter: 0, digest: Digest::of(b""), ..self }
+    }
 }
 
 /// Why a signed report is not taken.
@@ -93,6 +105,7 @@ impl Memory {
     /// It is no newer one.
     pub fn take(&mut self, key: &KeyId, digest: Digest, report: &Report) -> Result<(), Replay> {
         let counter = report.counter;
+        let mut told = Told::default();
         if let Some(known) = self.known.get(&report.node).filter(|known| known.key == *key) {
             if counter < known.counter {
                 return Err(Replay::Older { counter, highest: known.counter });
@@ -101,11 +114,18 @@ impl Memory {
                 let same = digest == known.digest;
                 return if same { Ok(()) } else { Err(Replay::Twin { counter }) };
             }
+            told = known.told.clone();
         }
-        let heard = Heard { key: key.clone(), counter, digest, audit: report.audit };
+        let told = told.next(report.audit, report.at_ms);
+        let heard = Heard { key: key.clone(), counter, digest, told };
         self.known.insert(report.node.clone(), heard.clone());
         self.changed.insert(report.node.clone(), heard);
         Ok(())
+    }
+
+    /// What does not fit together in what a node told of its audit log, if it has this key.
+    pub fn broken(&self, node: &NodeName, key: &KeyId) -> Option<Break> {
+        self.known.get(node).filter(|heard| heard.key == *key).and_then(|heard| heard.told.broken())
     }
 
     /// Keeps what is new. A workspace that cannot be written is told of, and stops nothing.

@@ -309,7 +309,10 @@ pub fn add(
     }
     workspace.restore(&key)?;
     // The operator vouches for it anew: its disk may have come back from a backup, and its counter with it.
-    workspace.forget_heard(name)?;
+    match workspace.heard(name)?.filter(|heard| heard.key == key.id()) {
+        Some(heard) => workspace.put_heard(name, &heard.renewed())?,
+        None => workspace.forget_heard(name)?,
+    }
     Ok(workspace.put_node(name, key)?)
 }
 

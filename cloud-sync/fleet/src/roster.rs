@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use skerry_core::ids::NodeName;
 use skerry_core::trust::PublicKey;
 
-use crate::heard::Memory;
+use crate::heard::{Break, Memory};
 use crate::judge::{self, Judged, Opened};
 use crate::output;
 use crate::workspace::{Revocation, Workspace, WorkspaceError};
@@ -69,6 +69,12 @@ impl Roster {
         let kept = self.keys.keys().any(|name| name.as_str() == node);
         let of_it = self.revoked.iter().filter(|revoked| revoked.node.as_str() == node);
         of_it.max_by_key(|revoked| revoked.at).filter(|_| !kept).map(why)
+    }
+
+    /// What does not fit together in what a node's reports named of its audit log.
+    pub fn broken(&self, node: &str) -> Option<Break> {
+        let (name, key) = self.keys.iter().find(|(name, _)| name.as_str() == node)?;
+        self.memory.broken(name, &key.id())
     }
 
     /// Whether a node is there, by its own signed word.

@@ -101,12 +101,18 @@ impl Seen {
             let word = if online == Some(true) { "online" } else { "offline" };
             return vec![format!("{name} is {word}")];
         }
+        let broken = self.roster.broken(name);
         let distrust = match self.roster.report(name, &said.payload) {
             Judged::Signed(report) => {
                 if node.report.as_ref().is_some_and(|last| last.counter >= report.counter) {
                     return Vec::new();
                 }
-                let lines = changes::tell(node.report.as_ref(), &report);
+                let mut lines = changes::tell(node.report.as_ref(), &report);
+                let now = self
+                    .roster
+                    .broken(name)
+                    .filter(|now| broken != Some(*now) || node.report.is_none());
+                lines.extend(now.map(|now| format!("audit log of {name}: {now}")));
                 (node.report, node.distrust) = (Some(*report), None);
                 return lines;
             }
