@@ -233,6 +233,36 @@ fn a_token_takes_one_node_in_and_a_revoked_key_counts_no_longer() {
 }
 
 #[test]
+fn a_stolen_node_does_not_come_back_by_its_token_with_a_new_key() {
+    let site = Site::new();
+    let token = site.fleet.run(["token", "create", "--uses", "100"]).ok();
+    let token = token.stdout.trim().to_owned();
+    let setup = |name: &str| site.setup(name).set("enrol.token", token.as_str());
+    let mut node = setup(BOX).start();
+    connected(&node);
+    let _ = row_when(&site, BOX, "that it is known", |row| row["signature"] == "ok");
+    let said = site.fleet.run(["nodes", "revoke", BOX]).ok();
+    assert!(said.stdout.contains("lets 99 more in by any name"), "{said}");
+    let (_, id) = said.stdout.rsplit_once("token revoke ").expect("the next step");
+
+    node.kill9();
+    fs::remove_file(node.folder().join("state/identity/node.key")).expect("removing the key");
+    node.restart();
+    connected(&node);
+    let row = row_when(&site, BOX, "a stranger", |row| row["signature"] == "unknown key");
+    assert_eq!(row["document"], Value::Null, "{row}");
+    let said = site.fleet.run(["status"]).ok();
+    assert!(said.stderr.contains("and no token brings that name back"), "{said}");
+
+    let _ = site.fleet.run(["token", "revoke", id.trim()]).ok();
+    let second = setup("box-2").start();
+    connected(&second);
+    let _ = row_when(&site, "box-2", "a stranger", |row| row["signature"] == "unknown key");
+    let said = site.fleet.run(["status"]).ok();
+    assert!(said.stderr.contains("'box-2' is not taken in: the token was revoked on"), "{said}");
+}
+
+#[test]
 fn encrypted_keys_sign_with_their_passphrase_and_with_no_other() {
     let scratch = Scratch::new();
     let mut fleet = Fleet::new(&scratch);

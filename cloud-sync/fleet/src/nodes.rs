@@ -211,12 +211,17 @@ fn revoke(workspace: &Workspace, args: &RevokeArgs) -> anyhow::Result<()> {
     // Said before the key is forgotten: in between it must not count as merely unknown.
     workspace.put_revoked(&Revocation { node: name.clone(), key, reason, at })?;
     workspace.remove_node(name)?;
+    let came_by = enrol::came_by(&workspace.tokens()?, &key, at);
     let key = key.id().short();
     output::line(&format!(
         "key {key} of node '{name}' is revoked: its reports count no longer\n\
          what it runs it goes on to run, and documents that are retained for it stay at the broker;\n\
          next: shut it out at the broker, and clear what is retained for it"
-    ))
+    ))?;
+    for line in came_by {
+        output::line(&line)?;
+    }
+    Ok(())
 }
 
 /// What is said at the broker, of one node or of all.
