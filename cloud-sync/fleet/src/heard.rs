@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use skerry_core::audit::Head;
 use skerry_core::ids::{Digest, NodeName};
 use skerry_core::report::Report;
 use skerry_core::trust::{KeyId, PublicKey};
@@ -76,11 +77,39 @@ impl std::fmt::Display for Replay {
     }
 }
 
-/// All that was heard, and what of it has to be kept.
+/// What of a signed report counts beside those before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Word {
+    key: KeyId,
+    counter: u64,
+    digest: Digest,
+    audit: Option<Head>,
+    at_ms: i64,
+}
+
+/// What is known of a node after a report, with what was known before.
+fn after(known: Option<&Heard>, word: &Word) -> Result<Heard, Replay> {
+    let Word { counter, digest, .. } = *word;
+    let known = known.filter(|known| known.key == word.key);
+    if let Some(known) = known {
+        if counter < known.counter {
+            return Err(Replay::Older { counter, highest: known.counter });
+        }
+        if counter == known.counter {
+            let same = digest == known.digest;
+            return if same { Ok(known.clone()) } else { Err(Replay::Twin { counter }) };
+        }
+    }
+    let told = known.map(|known| known.told.clone()).unwrap_or_default();
+    let told = told.next(word.audit, word.at_ms);
+    Ok(Heard { key: word.key.clone(), counter, digest, told })
+}
+
+/// All that was heard, and what of it has to be kept. Other programs may hear and keep at the same time.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     known: BTreeMap<NodeName, Heard>,
-    changed: BTreeMap<NodeName, Heard>,
+    changed: BTreeMap<NodeName, Word>,
 }
 
 impl Memory {
@@ -94,9 +123,23 @@ impl Memory {
     ) -> Result<Self, WorkspaceError> {
         let mut memory = Self::default();
         for name in nodes.keys() {
-            memory.known.extend(workspace.heard(name)?.map(|heard| (name.clone(), heard)));
+            memory.read(workspace, name)?;
         }
         Ok(memory)
+    }
+
+    /// Reads what others have kept of a node meanwhile.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(&mut self, workspace: &Workspace, node: &NodeName) -> Result<(), WorkspaceError> {
+        let kept = workspace.heard(node)?;
+        let word = self.changed.get(node).map(|word| after(kept.as_ref(), word));
+        match word.and_then(Result::ok).or(kept) {
+            Some(heard) => drop(self.known.insert(node.clone(), heard)),
+            None => drop(self.known.remove(node)),
+        }
+        Ok(())
     }
 
     /// Takes a report that the node signed with this key, and whose text has this digest.
@@ -104,22 +147,14 @@ impl Memory {
     /// # Errors
     /// It is no newer one.
     pub fn take(&mut self, key: &KeyId, digest: Digest, report: &Report) -> Result<(), Replay> {
-        let counter = report.counter;
-        let mut told = Told::default();
-        if let Some(known) = self.known.get(&report.node).filter(|known| known.key == *key) {
-            if counter < known.counter {
-                return Err(Replay::Older { counter, highest: known.counter });
-            }
-            if counter == known.counter {
-                let same = digest == known.digest;
-                return if same { Ok(()) } else { Err(Replay::Twin { counter }) };
-            }
-            told = known.told.clone();
+        let Report { counter, audit, at_ms, .. } = *report;
+        let word = Word { key: key.clone(), counter, digest, audit, at_ms };
+        let known = self.known.get(&report.node);
+        let heard = after(known, &word)?;
+        if known != Some(&heard) {
+            self.known.insert(report.node.clone(), heard);
+            self.changed.insert(report.node.clone(), word);
         }
-        let told = told.next(report.audit, report.at_ms);
-        let heard = Heard { key: key.clone(), counter, digest, told };
-        self.known.insert(report.node.clone(), heard.clone());
-        self.changed.insert(report.node.clone(), heard);
         Ok(())
     }
 
@@ -128,15 +163,61 @@ impl Memory {
         self.known.get(node).filter(|heard| heard.key == *key).and_then(|heard| heard.told.broken())
     }
 
-    /// Keeps what is new. A workspace that cannot be written is told of, and stops nothing.
+    /// Keeps what is new beside what others have kept. What cannot be written is told of and tried again the
+    /// next time, and stops nothing else.
     pub fn keep(&mut self, workspace: &Workspace) {
-        for (name, heard) in std::mem::take(&mut self.changed) {
-            if let Err(error) = workspace.put_heard(&name, &heard) {
-                let what =
-                    "what was heard is not kept, so that a report played again may not be noticed";
-                return output::note(&format!("{what}: {error}"));
+        if self.changed.is_empty() {
+            return;
+        }
+        let why = match workspace.lock().and_then(|lock| Ok((lock, workspace.nodes()?))) {
+            Ok((_lock, keys)) => self.write(workspace, &keys),
+            Err(error) => Some(error),
+        };
+        if let Some(error) = why {
+            output::note(&format!(
+                "what was heard of {} nodes is not kept, so that a report played again may not be noticed: {error}",
+                self.changed.len()
+            ));
+        }
+    }
+
+    /// Writes all that can be; why not all of it, if so. Needs the lock.
+    fn write(
+        &mut self,
+        workspace: &Workspace,
+        keys: &BTreeMap<NodeName, PublicKey>,
+    ) -> Option<WorkspaceError> {
+        let mut first = None;
+        for (name, word) in std::mem::take(&mut self.changed) {
+            // Its key was replaced or taken away meanwhile: what the old one said counts no longer.
+            if keys.get(&name).is_none_or(|key| key.id() != word.key) {
+                continue;
+            }
+            match write_one(workspace, &name, &word) {
+                Ok(heard) => self.known.extend(heard.map(|heard| (name, heard))),
+                Err(error) => {
+                    first.get_or_insert(error);
+                    self.changed.insert(name, word);
+                }
             }
         }
+        first
+    }
+}
+
+/// Writes what a report changes of what is kept now: nothing, if a newer one was kept meanwhile.
+fn write_one(
+    workspace: &Workspace,
+    node: &NodeName,
+    word: &Word,
+) -> Result<Option<Heard>, WorkspaceError> {
+    let kept = workspace.heard(node)?;
+    match after(kept.as_ref(), word) {
+        Ok(heard) if kept.as_ref() != Some(&heard) => {
+            workspace.put_heard(node, &heard)?;
+            Ok(Some(heard))
+        }
+        Ok(_) | Err(_) => Ok(kept),
     }
 }
 

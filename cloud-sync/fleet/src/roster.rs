@@ -33,6 +33,19 @@ impl Roster {
         Ok(Self { keys, revoked: workspace.revoked()?, memory })
     }
 
+    /// Reads anew whose reports count, and how far the one that speaks has come: other programs approve, revoke
+    /// and hear meanwhile.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(&mut self, workspace: &Workspace, speaks: &str) -> Result<(), WorkspaceError> {
+        (self.keys, self.revoked) = (workspace.nodes()?, workspace.revoked()?);
+        match self.keys.keys().find(|name| name.as_str() == speaks) {
+            Some(name) => self.memory.read(workspace, name),
+            None => Ok(()),
+        }
+    }
+
     /// Nodes of which nothing was ever heard.
     #[cfg(test)]
     pub fn of(keys: BTreeMap<NodeName, PublicKey>, revoked: Vec<Revocation>) -> Self {

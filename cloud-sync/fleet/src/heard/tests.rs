@@ -1,6 +1,6 @@
 use super::*;
+use crate::init::InitArgs;
 use crate::testing::{Node, report};
-use skerry_core::audit::Head;
 
 fn take(memory: &mut Memory, counter: u64, text: &[u8], key: u8) -> Result<(), Replay> {
     let node = Node::new("box-1", key);
@@ -53,4 +53,65 @@ fn a_file_of_before_is_read_and_what_its_log_told_is_not_forgotten() {
     let kept: Heard =
         serde_json::from_value(serde_json::to_value(&memory.known[&node.name]).unwrap()).unwrap();
     assert_eq!(kept, memory.known[&node.name]);
+}
+
+/// A workspace that knows these nodes.
+fn place(nodes: &[&Node]) -> (tempfile::TempDir, Workspace) {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("fleet");
+    let workspace = crate::init::make(&dir, &Default::default(), &InitArgs::plain()).unwrap();
+    for node in nodes {
+        workspace.put_node(&node.name, node.public()).unwrap();
+    }
+    (folder, workspace)
+}
+
+fn hears(memory: &mut Memory, node: &Node, counter: u64) -> Result<(), Replay> {
+    let report = Report { counter, ..report(&node.name) };
+    memory.take(&node.public().id(), Digest::of(&counter.to_le_bytes()), &report)
+}
+
+#[test]
+fn of_two_that_hear_at_once_the_one_that_is_behind_takes_nothing_back() {
+    let (one, two) = (Node::new("box-1", 1), Node::new("box-2", 2));
+    let (_folder, workspace) = place(&[&one, &two]);
+    let load = || Memory::load(&workspace, &workspace.nodes().unwrap()).unwrap();
+    let (mut behind, mut ahead) = (load(), load());
+    hears(&mut behind, &one, 5).unwrap();
+    hears(&mut ahead, &one, 9).unwrap();
+    ahead.keep(&workspace);
+    behind.keep(&workspace);
+    assert_eq!(workspace.heard(&one.name).unwrap().unwrap().counter, 9);
+    // And it knows now what the other heard.
+    assert_eq!(hears(&mut behind, &one, 6), Err(Replay::Older { counter: 6, highest: 9 }));
+    hears(&mut ahead, &two, 3).unwrap();
+    ahead.keep(&workspace);
+    behind.read(&workspace, &two.name).unwrap();
+    assert_eq!(hears(&mut behind, &two, 2), Err(Replay::Older { counter: 2, highest: 3 }));
+
+    // What a key said that was replaced meanwhile does not take the place of what the new one said.
+    let again = Node::new("box-1", 3);
+    hears(&mut behind, &one, 20).unwrap();
+    workspace.put_node(&again.name, again.public()).unwrap();
+    hears(&mut ahead, &again, 1).unwrap();
+    ahead.keep(&workspace);
+    behind.keep(&workspace);
+    assert_eq!(workspace.heard(&one.name).unwrap().unwrap().key, again.public().id());
+}
+
+#[test]
+fn what_cannot_be_kept_keeps_nothing_else_out_and_is_tried_again() {
+    let (one, two) = (Node::new("box-1", 1), Node::new("box-2", 2));
+    let (folder, workspace) = place(&[&one, &two]);
+    let mut memory = Memory::load(&workspace, &workspace.nodes().unwrap()).unwrap();
+    hears(&mut memory, &one, 5).unwrap();
+    hears(&mut memory, &two, 5).unwrap();
+    let way = folder.path().join("fleet/nodes/box-1.heard.new/in the way");
+    std::fs::create_dir_all(&way).unwrap();
+    memory.keep(&workspace);
+    assert_eq!(workspace.heard(&one.name).unwrap(), None);
+    assert_eq!(workspace.heard(&two.name).unwrap().unwrap().counter, 5);
+    std::fs::remove_dir_all(way.parent().unwrap()).unwrap();
+    memory.keep(&workspace);
+    assert_eq!(workspace.heard(&one.name).unwrap().unwrap().counter, 5);
 }
