@@ -66,7 +66,7 @@ enum Verb {
     /// Keep the nodes' public keys, by which their reports are recognised
     #[command(subcommand)]
     Nodes(nodes::NodesVerb),
-    /// Make and list tokens, by which new nodes are taken in without being asked for one by one
+    /// Make, list and revoke tokens, by which new nodes are taken in without being asked for one by one
     #[command(subcommand)]
     Token(enrol::TokenVerb),
     /// Check what nodes wrote down of what they accepted, refused and ran

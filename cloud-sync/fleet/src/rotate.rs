@@ -151,7 +151,7 @@ fn take_next(workspace: &Workspace, of: Repository) -> anyhow::Result<Vec<Role>>
 
 /// The keys that wait aside and that the newest root gives their roles to.
 fn named(workspace: &Workspace, of: Repository) -> anyhow::Result<Vec<NextKey>> {
-    let mut waiting = workspace.next_keys()?;
+    let mut waiting = workspace.next_keys();
     waiting.retain(|next| next.of == of);
     if waiting.is_empty() {
         return Ok(waiting);

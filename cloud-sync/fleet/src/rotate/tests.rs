@@ -76,7 +76,7 @@ fn a_root_that_cannot_be_kept_costs_no_key() {
         assert_eq!(replace(&workspace, of, &DAILY).unwrap(), 3);
         assert!(key(Role::Root) != before[0] && key(Role::Targets) != before[1]);
     }
-    assert!(workspace.next_keys().unwrap().is_empty(), "nothing is left lying about");
+    assert!(workspace.next_keys().is_empty(), "nothing is left lying about");
 }
 
 #[test]
@@ -99,6 +99,6 @@ fn a_replacement_that_ends_after_its_root_is_finished_when_the_workspace_is_open
     let key = workspace.key(of, Role::Root).unwrap();
     assert_eq!(root.roles.root.keyids, [PublicKey::of(&key).id()]);
     assert_ne!(std::fs::read_to_string(workspace.root_path()).unwrap(), given);
-    assert!(finish(&workspace).unwrap().is_empty() && workspace.next_keys().unwrap().is_empty());
+    assert!(finish(&workspace).unwrap().is_empty() && workspace.next_keys().is_empty());
     assert_eq!(replace(&workspace, of, &[Role::Root]).unwrap(), 3, "and it goes on from there");
 }

@@ -38,7 +38,7 @@ impl Workspace {
         key: &SigningKey,
     ) -> Result<(), WorkspaceError> {
         let here = self.key_path(of, role);
-        for old in self.next_keys()?.iter().filter(|next| (next.of, next.role) == (of, role)) {
+        for old in self.next_keys().iter().filter(|next| (next.of, next.role) == (of, role)) {
             files::remove(&old.path)?;
         }
         let id = PublicKey::of(key).id();
@@ -46,23 +46,20 @@ impl Workspace {
         self.write_key(&path, key, class(of, role), &here)
     }
 
-    /// The keys that are kept aside, where their folders are here.
-    ///
-    /// # Errors
-    /// A folder cannot be read.
-    pub fn next_keys(&self) -> Result<Vec<NextKey>, WorkspaceError> {
+    /// The keys that are kept aside, in folders that are here and that this user may read.
+    pub fn next_keys(&self) -> Vec<NextKey> {
         let mut found = Vec::new();
         for (of, role) in REPOSITORIES.into_iter().flat_map(|of| ROLES.map(|role| (of, role))) {
             let here = self.key_path(of, role);
             let (Some(folder), Some(name)) = (here.parent(), here.file_name()) else { continue };
             let begin = format!("{}.", name.to_string_lossy());
-            for file in files::names(folder)? {
+            for file in files::names(folder).unwrap_or_default() {
                 let id = file.strip_prefix(&begin).and_then(|rest| rest.strip_suffix(NEXT));
                 let Some(id) = id.map(str::to_owned) else { continue };
                 found.push(NextKey { of, role, id, path: folder.join(&file) });
             }
         }
-        Ok(found)
+        found
     }
 
     /// Puts a key that was kept aside in its place, and so ends the one that was there.

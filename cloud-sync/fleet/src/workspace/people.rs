@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! nodes/NAME.pub               the public key of a node that was approved
-//! nodes/NAME.heard             the counter of the newest report that was ever heard of it
+//! nodes/NAME.heard             how far its reports have come, and what they named of its audit log
 //! nodes/revoked/KEYID.json     a key that counts no longer, and why
 //! enrolment.pub                the key by which tokens are recognised
 //! tokens/ID.json               a token, and who has used it
@@ -92,7 +92,8 @@ impl Workspace {
         for file in files::names(&folder)? {
             let Some(stem) = file.strip_suffix(".pub") else { continue };
             let path = folder.join(&file);
-            let text = files::read_text(&path)?;
+            // Others may take it away between the look into the folder and this.
+            let Some(text) = files::read_if_there(&path)? else { continue };
             let name = stem
                 .parse()
                 .map_err(|source| WorkspaceError::Name { path: path.clone(), source })?;
