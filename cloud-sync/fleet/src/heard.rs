@@ -18,6 +18,11 @@ use crate::workspace::{Workspace, WorkspaceError};
 
 mod told;
 
+/// The most boots of a device that are remembered.
+const BOOTS_MAX: usize = 64;
+/// The most characters of a boot's id that count.
+const BOOT_MAX: usize = 64;
+
 pub use told::{Break, Told};
 
 /// The newest report of a node that was ever heard.
@@ -33,14 +38,56 @@ pub struct Heard {
     /// What it and those before it named of the audit log.
     #[serde(flatten)]
     pub told: Told,
+    /// The boots of the device that reports were heard of since it was approved, newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boots: Vec<String>,
+    /// What was heard before it was approved anew with the same key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<Past>,
+}
+
+/// What was heard of a node before the operator vouched for it anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// The highest counter.
+    pub counter: u64,
+    /// The digest of the text of that report.
+    pub digest: Digest,
+    /// The boots of the device, newest last.
+    pub boots: Vec<String>,
 }
 
 impl Heard {
-    /// The operator vouches for the node anew: its counter may begin anew, what it told of its log counts on.
+    /// The operator vouches for the node anew: its counter may begin anew in a boot that was never heard of, and
+    /// what it told of its log counts on.
     #[must_use]
     pub fn renewed(self) -> Self {
-        Self { counter: 0, digest: Digest::of(b""), ..self }
+        let newest = Past { counter: self.counter, digest: self.digest, boots: Vec::new() };
+        let mut past = self.past.unwrap_or_else(|| newest.clone());
+        if newest.counter > past.counter {
+            (past.counter, past.digest) = (newest.counter, newest.digest);
+        }
+        self.boots.into_iter().for_each(|boot| remember(&mut past.boots, boot));
+        let (told, key, past) = (self.told, self.key, Some(past));
+        Self { counter: 0, digest: Digest::of(b""), told, key, boots: Vec::new(), past }
     }
+
+    /// Whether it is a report of a boot of before the node was approved anew, and if so, whether it is the newest
+    /// of those and nothing came since: then it still is what the node last said.
+    fn of_past(&self, word: &Word) -> Option<bool> {
+        let past = self.past.as_ref()?;
+        let is_past = word.counter <= past.counter && past.boots.contains(&word.boot);
+        let same = (word.counter, word.digest) == (past.counter, past.digest);
+        is_past.then_some(same && self.counter == 0)
+    }
+}
+
+/// Adds a boot to those that were heard of.
+fn remember(boots: &mut Vec<String>, boot: String) {
+    boots.retain(|known| *known != boot);
+    boots.push(boot);
+    let over = boots.len().saturating_sub(BOOTS_MAX);
+    boots.drain(..over);
 }
 
 /// Why a signed report is not taken.
@@ -52,6 +99,11 @@ pub enum Replay {
         counter: u64,
         /// The highest that was heard.
         highest: u64,
+    },
+    /// It is of a boot from before the node was approved anew.
+    Past {
+        /// Its counter.
+        counter: u64,
     },
     /// Another one with the same counter was heard before.
     Twin {
@@ -66,7 +118,12 @@ impl std::fmt::Display for Replay {
             Self::Older { counter, highest } => write!(
                 f,
                 "it is an old one, played again (counter {counter}, and {highest} was heard before) by the \
-                 broker; or the node's disk came back from a backup: then approve it anew"
+                 broker; or the node's disk came back from a backup: then restart it, and approve it anew"
+            ),
+            Self::Past { counter } => write!(
+                f,
+                "it is of a boot from before the node was approved anew (counter {counter}), played again by the \
+                 broker; or the device was not restarted since its disk came back: then restart it"
             ),
             Self::Twin { counter } => write!(
                 f,
@@ -85,6 +142,7 @@ struct Word {
     digest: Digest,
     audit: Option<Head>,
     at_ms: i64,
+    boot: String,
 }
 
 /// What is known of a node after a report, with what was known before.
@@ -99,10 +157,18 @@ fn after(known: Option<&Heard>, word: &Word) -> Result<Heard, Replay> {
             let same = digest == known.digest;
             return if same { Ok(known.clone()) } else { Err(Replay::Twin { counter }) };
         }
+        match known.of_past(word) {
+            Some(true) => return Ok(known.clone()),
+            Some(false) => return Err(Replay::Past { counter }),
+            None => {}
+        }
     }
-    let told = known.map(|known| known.told.clone()).unwrap_or_default();
+    let (told, past) =
+        known.map(|known| (known.told.clone(), known.past.clone())).unwrap_or_default();
     let told = told.next(word.audit, word.at_ms);
-    Ok(Heard { key: word.key.clone(), counter, digest, told })
+    let mut boots = known.map(|known| known.boots.clone()).unwrap_or_default();
+    remember(&mut boots, word.boot.clone());
+    Ok(Heard { key: word.key.clone(), counter, digest, told, boots, past })
 }
 
 /// All that was heard, and what of it has to be kept. Other programs may hear and keep at the same time.
@@ -148,7 +214,8 @@ impl Memory {
     /// It is no newer one.
     pub fn take(&mut self, key: &KeyId, digest: Digest, report: &Report) -> Result<(), Replay> {
         let Report { counter, audit, at_ms, .. } = *report;
-        let word = Word { key: key.clone(), counter, digest, audit, at_ms };
+        let boot = report.boot_id.chars().take(BOOT_MAX).collect();
+        let word = Word { key: key.clone(), counter, digest, audit, at_ms, boot };
         let known = self.known.get(&report.node);
         let heard = after(known, &word)?;
         if known != Some(&heard) {

@@ -115,3 +115,44 @@ fn what_cannot_be_kept_keeps_nothing_else_out_and_is_tried_again() {
     memory.keep(&workspace);
     assert_eq!(workspace.heard(&one.name).unwrap().unwrap().counter, 5);
 }
+
+#[test]
+fn after_a_node_was_approved_anew_the_broker_cannot_bring_its_old_reports_back() {
+    let node = Node::new("box-1", 1);
+    let (_folder, workspace) = place(&[]);
+    let hear = |counter, boot: &str| {
+        let mut memory = Memory::load(&workspace, &workspace.nodes().unwrap()).unwrap();
+        let report = Report { counter, boot_id: boot.to_owned(), ..report(&node.name) };
+        let digest = Digest::of(&serde_json::to_vec(&report).unwrap());
+        let taken = memory.take(&node.public().id(), digest, &report);
+        memory.keep(&workspace);
+        taken
+    };
+    let approve = || crate::nodes::add(&workspace, &node.name, node.public(), false).unwrap();
+    approve();
+    for (counter, boot) in [(5, "a"), (1029, "b")] {
+        hear(counter, boot).unwrap();
+    }
+    // Its disk is put back to what it was at counter 100.
+    assert_eq!(hear(1124, "c"), Ok(()), "no lower one was heard yet");
+    assert_eq!(hear(101, "c"), Err(Replay::Older { counter: 101, highest: 1124 }));
+    approve();
+    for (counter, boot) in [(1029, "b"), (5, "a")] {
+        assert_eq!(hear(counter, boot), Err(Replay::Past { counter }));
+    }
+    assert_eq!(
+        hear(1124, "c"),
+        Ok(()),
+        "what was said last is shown until there is something newer"
+    );
+    hear(101, "d").unwrap();
+    for (counter, boot) in [(1029, "b"), (1124, "c")] {
+        assert_eq!(hear(counter, boot), Err(Replay::Past { counter }), "its own are not kept out");
+    }
+    hear(102, "d").unwrap();
+    // Approved once more, it forgets nothing of before.
+    approve();
+    assert_eq!(hear(1029, "b"), Err(Replay::Past { counter: 1029 }));
+    assert_eq!(hear(102, "d"), Err(Replay::Past { counter: 102 }));
+    hear(1125, "d").unwrap();
+}
