@@ -108,6 +108,36 @@ fn a_log_that_was_tampered_with_fails_with_the_entry() {
 }
 
 #[test]
+fn a_log_that_was_deleted_stays_noticed_although_later_reports_name_the_new_one() {
+    let site = Site::new();
+    let mut node = site.node(BOX);
+    for number in 0..10 {
+        let _ = node.cli(["config", "set", &format!("c{number}"), "A=b"]).ok();
+    }
+    let image = site.pack(&node);
+    let _ = site.fleet.roll_out(BOX, &[sensor("one", &image, "a")]);
+    let row = row_when(&site, BOX, "its agent", |row| row["running"] == 1);
+    assert_eq!(row["auditBreak"], Value::Null, "{row}");
+    assert!(verify(&site, &node).contains("is as the node reported it over the network"));
+
+    node.kill9();
+    fs::remove_dir_all(node.folder().join("state/audit")).expect("deleting the log");
+    node.restart();
+    connected(&node);
+    let row = row_when(&site, BOX, "that the log began anew", |row| !row["auditBreak"].is_null());
+    assert!(contains(&row["note"], "the log was deleted or written anew"), "{row}");
+    let log = site.fleet.folder().join("audit.log");
+    let _ = node.cli(["audit", "export", &log.to_string_lossy()]).ok();
+    let said = site.fleet.run(["audit", "verify", "audit.log", "--node", BOX]);
+    assert_eq!(said.status.code(), Some(3), "{said}");
+    assert!(said.stdout.contains("the node's reports: it reported entry"), "{said}");
+    // Nor is it forgotten when the node is approved anew.
+    let _ = site.fleet.run(["nodes", "approve", BOX]).ok();
+    let row = row_when(&site, BOX, "its report", |row| row["signature"] == "ok");
+    assert!(!row["auditBreak"].is_null(), "{row}");
+}
+
+#[test]
 fn a_node_that_is_killed_while_it_writes_leaves_a_whole_log() {
     let site = Site::new();
     let mut node = site.node(BOX);
@@ -200,6 +230,36 @@ fn a_token_takes_one_node_in_and_a_revoked_key_counts_no_longer() {
     assert!(said.stderr.contains("was revoked; give the device another"), "{said}");
     let said = site.fleet.run(["publish", "--node", BOX, "--wait", "5s"]).refused();
     assert!(said.stderr.contains("nodes approve box-1"), "{said}");
+}
+
+#[test]
+fn a_stolen_node_does_not_come_back_by_its_token_with_a_new_key() {
+    let site = Site::new();
+    let token = site.fleet.run(["token", "create", "--uses", "100"]).ok();
+    let token = token.stdout.trim().to_owned();
+    let setup = |name: &str| site.setup(name).set("enrol.token", token.as_str());
+    let mut node = setup(BOX).start();
+    connected(&node);
+    let _ = row_when(&site, BOX, "that it is known", |row| row["signature"] == "ok");
+    let said = site.fleet.run(["nodes", "revoke", BOX]).ok();
+    assert!(said.stdout.contains("lets 99 more in by any name"), "{said}");
+    let (_, id) = said.stdout.rsplit_once("token revoke ").expect("the next step");
+
+    node.kill9();
+    fs::remove_file(node.folder().join("state/identity/node.key")).expect("removing the key");
+    node.restart();
+    connected(&node);
+    let row = row_when(&site, BOX, "a stranger", |row| row["signature"] == "unknown key");
+    assert_eq!(row["document"], Value::Null, "{row}");
+    let said = site.fleet.run(["status"]).ok();
+    assert!(said.stderr.contains("and no token brings that name back"), "{said}");
+
+    let _ = site.fleet.run(["token", "revoke", id.trim()]).ok();
+    let second = setup("box-2").start();
+    connected(&second);
+    let _ = row_when(&site, "box-2", "a stranger", |row| row["signature"] == "unknown key");
+    let said = site.fleet.run(["status"]).ok();
+    assert!(said.stderr.contains("'box-2' is not taken in: the token was revoked on"), "{said}");
 }
 
 #[test]

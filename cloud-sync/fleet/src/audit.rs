@@ -1,24 +1,28 @@
 //! `skerry-fleet audit verify`: whether an exported audit log is whole, and is the node's.
 //!
-//! It needs no broker and no private key. Where the node's reports named a head of its log, the log must hold
-//! it: else somebody on the node told another history after that report.
+//! It needs no broker and no private key. Where the node's reports named heads of its log, the log must hold
+//! them: else somebody on the node told another history after such a report. Where it holds none of them, since
+//! all made room as the node says, or where the heads do not fit together, it is never said to be as reported.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use skerry_core::audit::{self, Checked, Head, Kind};
+use skerry_core::audit::{self, Checked, Kind};
 use skerry_core::ids::NodeName;
 use skerry_core::trust::PublicKey;
 
+use crate::heard::Told;
 use crate::workspace::Workspace;
 use crate::{files, nodes, output};
 
 /// What is done with audit logs.
 #[derive(Debug, Clone, Subcommand)]
 pub enum AuditVerb {
-    /// Check a log that 'skerry audit export' wrote: 0 if it is whole, 1 if not
+    /// Check a log that 'skerry audit export' wrote: 0 if it is whole and as the node reported, 1 if not, 3 if
+    /// it is whole and the node's reports do not vouch for it
     Verify(VerifyArgs),
 }
 
@@ -41,6 +45,20 @@ struct Whose {
     /// The node's public key, or a file that holds it; no workspace is needed then
     #[arg(long, value_name = "PUBKEY|FILE")]
     key: Option<String>,
+}
+
+/// The exit code for a log that is whole, and that reports do not vouch for.
+const UNVOUCHED: u8 = 3;
+
+/// What the reports of its node say of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// None has named an entry.
+    Silent,
+    /// They named this entry last, of those that are here, and so many before it.
+    As { seq: u64, earlier: usize },
+    /// All that they named made room, this entry last.
+    Gone { seq: u64 },
 }
 
 /// Why a log that is whole is not believed.
@@ -90,19 +108,20 @@ pub fn audit(
         let found = checked.node;
         return Err(AuditRefusal::OtherNode { found, expected }.into());
     }
-    if let Some(heard) = heard {
-        compare(&checked, heard)?;
-    }
-    for line in told(&checked, heard) {
+    let held = heard.as_ref().map(|heard| compare(&checked, heard)).transpose()?;
+    let broken = heard.and_then(|heard| heard.broken());
+    let lines = told(&checked).into_iter().chain(held.map(vouched));
+    for line in lines.chain(broken.map(|broken| format!("the node's reports: {broken}"))) {
         output::line(&line)?;
     }
-    Ok(ExitCode::SUCCESS)
+    let unvouched = broken.is_some() || matches!(held, Some(Held::Gone { .. }));
+    Ok(if unvouched { ExitCode::from(UNVOUCHED) } else { ExitCode::SUCCESS })
 }
 
 fn known(
     open: impl Fn() -> anyhow::Result<Workspace>,
     whose: &Whose,
-) -> anyhow::Result<(PublicKey, Option<Head>)> {
+) -> anyhow::Result<(PublicKey, Option<Told>)> {
     if let Some(key) = &whose.key {
         return Ok((nodes::read_key(key)?, None));
     }
@@ -114,24 +133,50 @@ fn known(
         );
     };
     let heard = workspace.heard(node)?.filter(|heard| heard.key == key.id());
-    Ok((key, heard.and_then(|heard| heard.audit)))
+    Ok((key, Some(heard.map(|heard| heard.told).unwrap_or_default())))
 }
 
-/// Holds the log against the last head that a report of the node named.
-fn compare(checked: &Checked, heard: Head) -> Result<(), AuditRefusal> {
-    if heard.seq > checked.head.seq {
-        return Err(AuditRefusal::Behind { reported: heard.seq, last: checked.head.seq });
+/// Holds the log against all heads that reports of the node named.
+fn compare(checked: &Checked, heard: &Told) -> Result<Held, AuditRefusal> {
+    let Some(newest) = heard.newest() else { return Ok(Held::Silent) };
+    if newest.seq > checked.head.seq {
+        return Err(AuditRefusal::Behind { reported: newest.seq, last: checked.head.seq });
     }
-    let here = checked.heads.iter().chain([&checked.begin]).find(|head| head.seq == heard.seq);
-    match here {
-        Some(here) if here.digest != heard.digest => {
-            Err(AuditRefusal::OtherHistory { seq: heard.seq })
+    let here: BTreeMap<_, _> = std::iter::once(&checked.begin)
+        .chain(&checked.heads)
+        .map(|head| (head.seq, head.digest))
+        .collect();
+    let mut held = Held::Gone { seq: newest.seq };
+    for (earlier, head) in heard.heads().filter(|head| head.seq >= checked.begin.seq).enumerate() {
+        let seq = head.seq;
+        if here.get(&seq) != Some(&head.digest) {
+            return Err(AuditRefusal::OtherHistory { seq });
         }
-        _ => Ok(()),
+        held = Held::As { seq, earlier };
+    }
+    Ok(held)
+}
+
+/// What the node's reports say of the log, in words.
+fn vouched(held: Held) -> String {
+    match held {
+        Held::Silent => {
+            "no report of the node has named an entry: this is the node's own word alone".to_owned()
+        }
+        Held::As { seq, earlier: 0 } => {
+            format!("entry {seq} is as the node reported it over the network")
+        }
+        Held::As { seq, earlier } => format!(
+            "entry {seq} is as the node reported it over the network, and so are {earlier} reported before it"
+        ),
+        Held::Gone { seq } => format!(
+            "entry {seq}, the last that the node reported, made room, by the node's own word: nothing here can be \
+             held against a report"
+        ),
     }
 }
 
-fn told(checked: &Checked, heard: Option<Head>) -> Vec<String> {
+fn told(checked: &Checked) -> Vec<String> {
     let (first, last) = (checked.begin.seq + 1, checked.head.seq);
     let mut lines = vec![format!(
         "whole: entries {first} to {last} of node '{}', signed by it; head {}",
@@ -146,11 +191,6 @@ fn told(checked: &Checked, heard: Option<Head>) -> Vec<String> {
             lines.push(format!("before entry {}: {}", entry.seq, output::clean(detail)));
         }
     }
-    lines.extend(
-        heard.map(|heard| {
-            format!("entry {} is as the node reported it over the network", heard.seq)
-        }),
-    );
     lines
 }
 

@@ -1,6 +1,6 @@
 //! The command line: its grammar, and which file carries out which verb.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -66,7 +66,7 @@ enum Verb {
     /// Keep the nodes' public keys, by which their reports are recognised
     #[command(subcommand)]
     Nodes(nodes::NodesVerb),
-    /// Make and list tokens, by which new nodes are taken in without being asked for one by one
+    /// Make, list and revoke tokens, by which new nodes are taken in without being asked for one by one
     #[command(subcommand)]
     Token(enrol::TokenVerb),
     /// Check what nodes wrote down of what they accepted, refused and ran
@@ -107,7 +107,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         .build()
         .context("cannot set up input and output")?;
     let dir = cli.dir.unwrap_or_else(|| PathBuf::from("fleet"));
-    let open = || Workspace::open(&dir, &cli.overrides);
+    let open = || opened(&dir, &cli.overrides);
     match cli.verb {
         Verb::Init(args) => init::init(&dir, &cli.overrides, &args)?,
         Verb::Validate(args) => return validate::validate(&args),
@@ -116,10 +116,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Images(verb) => images::images(&open()?, &verb)?,
         Verb::Rotate(args) => rotate::rotate(&open()?, &args)?,
         Verb::Nodes(verb) => runtime.block_on(nodes::nodes(&open()?, &verb))?,
-        Verb::Key(verb) => key::key(|| Ok(open()?), &verb)?,
-        Verb::Root(verb) => ceremony::root(|| Ok(open()?), &verb)?,
+        Verb::Key(verb) => key::key(open, &verb)?,
+        Verb::Root(verb) => ceremony::root(open, &verb)?,
         Verb::Token(verb) => enrol::token(&open()?, &verb)?,
-        Verb::Audit(verb) => return audit::audit(|| Ok(open()?), &verb),
+        Verb::Audit(verb) => return audit::audit(open, &verb),
         Verb::Publish(args) => {
             let workspace = open()?;
             expiry::warn(&workspace)?;
@@ -136,6 +136,15 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Demo(args) => return runtime.block_on(demo::demo(&args)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The workspace, and what was interrupted in it finished.
+fn opened(dir: &Path, overrides: &Overrides) -> anyhow::Result<Workspace> {
+    let workspace = Workspace::open(dir, overrides)?;
+    for line in rotate::finish(&workspace)? {
+        output::note(&line);
+    }
+    Ok(workspace)
 }
 
 #[cfg(test)]

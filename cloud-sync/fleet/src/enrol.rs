@@ -1,7 +1,7 @@
 //! Enrolment by token: `skerry-fleet token`, and what becomes of a node that brings one.
 //!
 //! Decides whether an unknown node is taken in by its token: a good one, made here, not used up, for a name that
-//! has no other key, by a key that was never revoked. A use is written down before the node's key is kept, so
+//! has no other key and of which none was revoked. A use is written down before the node's key is kept, so
 //! that a token never serves twice. What a token proves is in [`skerry_core::trust::enrolment`].
 
 use std::collections::BTreeMap;
@@ -31,6 +31,15 @@ pub enum TokenVerb {
     Create(CreateArgs),
     /// List the tokens that were made, and who has used them
     Ls,
+    /// Take a token back: it lets no more nodes in, and those that it let in stay
+    Revoke(TakeBackArgs),
+}
+
+/// Which token is taken back.
+#[derive(Debug, Clone, Args)]
+pub struct TakeBackArgs {
+    /// Its id, or how it begins, as 'skerry-fleet token ls' shows it
+    id: String,
 }
 
 /// What a token allows.
@@ -60,6 +69,12 @@ pub enum EnrolRefusal {
     /// The token is good, and nobody here knows of it.
     #[error("the token was not made in this workspace")]
     Stranger,
+    /// The token was taken back.
+    #[error("the token was revoked on {at:.10}; make another: skerry-fleet token create", at = .at.to_string())]
+    TakenBack {
+        /// When.
+        at: Timestamp,
+    },
     /// As many nodes as may have used it.
     #[error("the token is used up (by {by}); make another: skerry-fleet token create")]
     Used {
@@ -82,6 +97,34 @@ pub enum EnrolRefusal {
         /// The key.
         key: String,
     },
+    /// A key of that name was taken away before.
+    #[error(
+        "a key of node '{node}' was revoked, and no token brings that name back; if the device is yours: \
+         skerry-fleet nodes approve {node}"
+    )]
+    Barred {
+        /// The node.
+        node: NodeName,
+    },
+}
+
+/// Why a token cannot be taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeBackRefusal {
+    /// There is none.
+    #[error("no token begins with '{id}'; see: skerry-fleet token ls")]
+    Unknown {
+        /// What was asked for.
+        id: String,
+    },
+    /// There are several.
+    #[error("{count} tokens begin with '{id}'; give more of the id: skerry-fleet token ls")]
+    Several {
+        /// What was asked for.
+        id: String,
+        /// How many.
+        count: usize,
+    },
 }
 
 /// Carries out a verb about tokens.
@@ -94,7 +137,59 @@ pub fn token(workspace: &Workspace, verb: &TokenVerb) -> anyhow::Result<()> {
                 workspace.tokens()?.iter().map(|(id, record)| row(id, record, now)).collect();
             output::line(&table(&["TOKEN", "FOR", "USED", "STATE", "BY"], &rows))
         }
+        TokenVerb::Revoke(args) => take_back(workspace, args),
     }
+}
+
+fn take_back(workspace: &Workspace, args: &TakeBackArgs) -> anyhow::Result<()> {
+    let _lock = workspace.lock()?;
+    let (id, mut record) = choose(&workspace.tokens()?, args.id.trim())?;
+    let now = Timestamp::now();
+    let left = record.left(now);
+    record.revoked = record.revoked.or(Some(now));
+    workspace.put_token(&id, &record)?;
+    output::line(&format!(
+        "token {} is revoked; it could have taken in {left} more; nodes that it took in stay: skerry-fleet nodes ls",
+        short(&id)
+    ))
+}
+
+/// The only token whose id begins so.
+fn choose(
+    tokens: &BTreeMap<String, TokenRecord>,
+    begin: &str,
+) -> Result<(String, TokenRecord), TakeBackRefusal> {
+    let fitting = tokens.iter().filter(|(id, _)| !begin.is_empty() && id.starts_with(begin));
+    let fitting: Vec<_> = fitting.collect();
+    match fitting[..] {
+        [(id, record)] => Ok((id.clone(), record.clone())),
+        [] => Err(TakeBackRefusal::Unknown { id: begin.to_owned() }),
+        _ => Err(TakeBackRefusal::Several { id: begin.to_owned(), count: fitting.len() }),
+    }
+}
+
+/// What is to be known of the tokens by which a node came whose key is taken away: whoever has the device has
+/// them, too.
+pub fn came_by(
+    tokens: &BTreeMap<String, TokenRecord>,
+    key: &PublicKey,
+    now: Timestamp,
+) -> Vec<String> {
+    let used = |record: &TokenRecord| record.used.iter().any(|used| used.key == *key);
+    let used = tokens.iter().filter(|(_, record)| used(record));
+    let lines = used.map(|(id, record)| match (short(id), record.left(now)) {
+        (id, 0) => format!("it came by token {id}, which lets nobody in any more"),
+        (id, left) => format!(
+            "it came by token {id}, which is on the device, and lets {left} more in by any name; \
+             take it back: skerry-fleet token revoke {id}"
+        ),
+    });
+    lines.collect()
+}
+
+/// As much of a token's id as tells it from others.
+fn short(id: &str) -> String {
+    id.chars().take(12).collect()
 }
 
 fn create(workspace: &Workspace, args: &CreateArgs) -> anyhow::Result<()> {
@@ -104,7 +199,7 @@ fn create(workspace: &Workspace, args: &CreateArgs) -> anyhow::Result<()> {
     getrandom::fill(&mut seed)?;
     let _lock = workspace.lock()?;
     let (id, text) = issue(&workspace.enrolment_key()?, seed, terms.clone())?;
-    workspace.put_token(&id, &TokenRecord { terms, used: Vec::new() })?;
+    workspace.put_token(id.as_str(), &TokenRecord::new(terms))?;
     match &args.output {
         Some(path) => files::write(path, format!("{text}\n").as_bytes(), files::Readers::Owner)?,
         None => output::line(&text)?,
@@ -117,9 +212,11 @@ fn create(workspace: &Workspace, args: &CreateArgs) -> anyhow::Result<()> {
 }
 
 fn row(id: &str, record: &TokenRecord, now: Timestamp) -> Vec<String> {
-    let TokenRecord { terms, used } = record;
+    let TokenRecord { terms, used, revoked } = record;
     let names: Vec<_> = used.iter().map(|used| used.node.as_str()).collect();
-    let state = if used.len() >= terms.uses as usize {
+    let state = if let Some(at) = revoked {
+        format!("revoked {:.10}", at.to_string())
+    } else if used.len() >= terms.uses as usize {
         "used".to_owned()
     } else if now >= terms.expires {
         "expired".to_owned()
@@ -127,7 +224,7 @@ fn row(id: &str, record: &TokenRecord, now: Timestamp) -> Vec<String> {
         format!("until {:.0}", terms.expires)
     };
     vec![
-        id.chars().take(12).collect(),
+        short(id),
         terms.node.as_ref().map_or_else(|| "any node".to_owned(), ToString::to_string),
         format!("{}/{}", used.len(), terms.uses),
         state,
@@ -163,7 +260,14 @@ fn judge_token(
             let kept = kept.id().short();
             return Err(EnrolRefusal::Taken { node: node.clone(), kept });
         }
+        // Whoever has a revoked device has its token, and makes another key.
+        if known.revoked.iter().any(|revoked| revoked.node == *node) {
+            return Err(EnrolRefusal::Barred { node: node.clone() });
+        }
         let mut record = known.tokens.get(id.as_str()).cloned().ok_or(EnrolRefusal::Stranger)?;
+        if let Some(at) = record.revoked {
+            return Err(EnrolRefusal::TakenBack { at });
+        }
         // One that was written down and not carried out is carried out now.
         if record.used.iter().any(|used| used.node == *node && used.key == *key) {
             return Ok((id, record));
@@ -209,7 +313,7 @@ pub fn admit(
                 "node '{node}' brings a good token; do: skerry-fleet nodes approve {node}"
             )),
             Some(Ok((id, record))) => {
-                workspace.put_token(&id, &record)?;
+                workspace.put_token(id.as_str(), &record)?;
                 workspace.put_node(node, *key)?;
                 kept.insert(node.clone(), *key);
                 let (key, id) = (key.id().short(), id.short());
@@ -234,7 +338,7 @@ pub fn spend(
     let known = Known { fleet, tokens, ..Known::default() };
     Ok(match judge_token(&known, (key, report), now) {
         Some(Ok((id, record))) => {
-            workspace.put_token(&id, &record)?;
+            workspace.put_token(id.as_str(), &record)?;
             Some(format!("its token {} is good, and used now", id.short()))
         }
         Some(Err(why)) => Some(format!("its token is not what approved it: {why}")),

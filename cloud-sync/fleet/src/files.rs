@@ -86,7 +86,15 @@ pub fn write(path: &Path, bytes: &[u8], readers: Readers) -> Result<(), FileErro
     options.write(true).create_new(true).mode(mode);
     let mut file = options.open(&aside).map_err(fail("create", &aside))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail("write", &aside))?;
-    fs::rename(&aside, path).map_err(fail("write", path))?;
+    rename(&aside, path)
+}
+
+/// Moves a file within its folder, in the place of what has that name, durably.
+///
+/// # Errors
+/// The file system refused.
+pub fn rename(from: &Path, path: &Path) -> Result<(), FileError> {
+    fs::rename(from, path).map_err(fail("write", path))?;
     let folder = path.parent().filter(|folder| *folder != Path::new(""));
     let folder = folder.unwrap_or_else(|| Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail("write", path))

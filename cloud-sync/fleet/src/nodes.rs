@@ -211,12 +211,17 @@ fn revoke(workspace: &Workspace, args: &RevokeArgs) -> anyhow::Result<()> {
     // Said before the key is forgotten: in between it must not count as merely unknown.
     workspace.put_revoked(&Revocation { node: name.clone(), key, reason, at })?;
     workspace.remove_node(name)?;
+    let came_by = enrol::came_by(&workspace.tokens()?, &key, at);
     let key = key.id().short();
     output::line(&format!(
         "key {key} of node '{name}' is revoked: its reports count no longer\n\
          what it runs it goes on to run, and documents that are retained for it stay at the broker;\n\
          next: shut it out at the broker, and clear what is retained for it"
-    ))
+    ))?;
+    for line in came_by {
+        output::line(&line)?;
+    }
+    Ok(())
 }
 
 /// What is said at the broker, of one node or of all.
@@ -309,7 +314,10 @@ pub fn add(
     }
     workspace.restore(&key)?;
     // The operator vouches for it anew: its disk may have come back from a backup, and its counter with it.
-    workspace.forget_heard(name)?;
+    match workspace.heard(name)?.filter(|heard| heard.key == key.id()) {
+        Some(heard) => workspace.put_heard(name, &heard.renewed())?,
+        None => workspace.forget_heard(name)?,
+    }
     Ok(workspace.put_node(name, key)?)
 }
 

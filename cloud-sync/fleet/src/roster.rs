@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use skerry_core::ids::NodeName;
 use skerry_core::trust::PublicKey;
 
-use crate::heard::Memory;
+use crate::heard::{Break, Memory};
 use crate::judge::{self, Judged, Opened};
 use crate::output;
 use crate::workspace::{Revocation, Workspace, WorkspaceError};
@@ -31,6 +31,19 @@ impl Roster {
         let keys = workspace.nodes()?;
         let memory = Memory::load(workspace, &keys)?;
         Ok(Self { keys, revoked: workspace.revoked()?, memory })
+    }
+
+    /// Reads anew whose reports count, and how far the one that speaks has come: other programs approve, revoke
+    /// and hear meanwhile.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(&mut self, workspace: &Workspace, speaks: &str) -> Result<(), WorkspaceError> {
+        (self.keys, self.revoked) = (workspace.nodes()?, workspace.revoked()?);
+        match self.keys.keys().find(|name| name.as_str() == speaks) {
+            Some(name) => self.memory.read(workspace, name),
+            None => Ok(()),
+        }
     }
 
     /// Nodes of which nothing was ever heard.
@@ -69,6 +82,12 @@ impl Roster {
         let kept = self.keys.keys().any(|name| name.as_str() == node);
         let of_it = self.revoked.iter().filter(|revoked| revoked.node.as_str() == node);
         of_it.max_by_key(|revoked| revoked.at).filter(|_| !kept).map(why)
+    }
+
+    /// What does not fit together in what a node's reports named of its audit log.
+    pub fn broken(&self, node: &str) -> Option<Break> {
+        let (name, key) = self.keys.iter().find(|(name, _)| name.as_str() == node)?;
+        self.memory.broken(name, &key.id())
     }
 
     /// Whether a node is there, by its own signed word.

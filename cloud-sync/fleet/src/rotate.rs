@@ -3,6 +3,9 @@
 //! Makes new keys and a root that gives the roles to them, signed by the root's own key. What a thief of the old
 //! ones has pushed ahead (versions, signed times) does not bind nodes any longer once they have seen it. It
 //! also renews a root before it expires. A root that several people must sign is made by [`crate::ceremony`].
+//!
+//! The only key of a role must never be one that no kept root names: new keys wait aside until their root is
+//! kept, and take their places then, or, if that was interrupted, when the workspace is opened next.
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
@@ -12,7 +15,7 @@ use skerry_core::trust::{PublicKey, Repository, Role};
 
 use crate::release::ends;
 use crate::roots::{self, Grant};
-use crate::workspace::Workspace;
+use crate::workspace::{NextKey, REPOSITORIES, Workspace};
 use crate::{keys, output, release};
 
 /// Whose keys.
@@ -98,13 +101,64 @@ pub fn replace(workspace: &Workspace, of: Repository, roles: &[Role]) -> anyhow:
         )
     })?;
     for (role, key) in &made {
-        workspace.put_key(of, *role, key)?;
+        workspace.put_next_key(of, *role, key)?;
     }
-    workspace.put_root(of, version, &root)?;
+    workspace.put_root(of, version, &root).with_context(|| {
+        format!("root {version} of {of} is not kept, and no key is replaced or lost; mend this and try again")
+    })?;
+    take_next(workspace, of)?;
     if roles.iter().any(|role| *role != Role::Root) {
         sign_anew(workspace, of, &listed, now)?;
     }
     Ok(version)
+}
+
+/// Finishes a replacement that was interrupted after its root was kept; what was done, line by line.
+pub fn finish(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for of in REPOSITORIES {
+        if named(workspace, of)?.is_empty() {
+            continue;
+        }
+        let _lock = workspace.lock()?;
+        for role in take_next(workspace, of)? {
+            let next = match (role, of) {
+                (Role::Root, _) => "nothing else was interrupted",
+                (_, Repository::Director) => "next: skerry-fleet refresh",
+                (_, Repository::Images) => "next: skerry-fleet images refresh",
+            };
+            lines.push(format!(
+                "replacing the {role} key of {of} was interrupted, and is finished now; {next}"
+            ));
+        }
+    }
+    Ok(lines)
+}
+
+/// Puts the keys that wait aside in their places, where the newest root gives the roles to them.
+fn take_next(workspace: &Workspace, of: Repository) -> anyhow::Result<Vec<Role>> {
+    let taken = named(workspace, of)?;
+    if !taken.is_empty() {
+        // What new nodes are given may not have been written with it.
+        let (root, text) = roots::newest(workspace, of)?;
+        workspace.put_root(of, root.version, &text)?;
+    }
+    for next in &taken {
+        workspace.take_next_key(next)?;
+    }
+    Ok(taken.iter().map(|next| next.role).collect())
+}
+
+/// The keys that wait aside and that the newest root gives their roles to.
+fn named(workspace: &Workspace, of: Repository) -> anyhow::Result<Vec<NextKey>> {
+    let mut waiting = workspace.next_keys();
+    waiting.retain(|next| next.of == of);
+    if waiting.is_empty() {
+        return Ok(waiting);
+    }
+    let (root, _) = roots::newest(workspace, of)?;
+    waiting.retain(|next| root.roles.of(next.role).keyids.iter().any(|id| id.as_str() == next.id));
+    Ok(waiting)
 }
 
 /// Signs all that a repository lists with the keys that are here now.

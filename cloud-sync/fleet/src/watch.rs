@@ -54,9 +54,7 @@ async fn hear(
             Ok(said) => {
                 let admitted =
                     enrol::admit(workspace, std::slice::from_ref(&said), Timestamp::now())?;
-                if !admitted.is_empty() {
-                    seen.roster = Roster::load(workspace)?;
-                }
+                seen.roster.read(workspace, &said.node)?;
                 for line in admitted.into_iter().chain(seen.take(&said)) {
                     stamped(&line)?;
                 }
@@ -101,12 +99,18 @@ impl Seen {
             let word = if online == Some(true) { "online" } else { "offline" };
             return vec![format!("{name} is {word}")];
         }
+        let broken = self.roster.broken(name);
         let distrust = match self.roster.report(name, &said.payload) {
             Judged::Signed(report) => {
-                if node.report.as_ref().is_some_and(|last| last.counter >= report.counter) {
+                if node.report.as_ref() == Some(&*report) {
                     return Vec::new();
                 }
-                let lines = changes::tell(node.report.as_ref(), &report);
+                let mut lines = changes::tell(node.report.as_ref(), &report);
+                let now = self
+                    .roster
+                    .broken(name)
+                    .filter(|now| broken != Some(*now) || node.report.is_none());
+                lines.extend(now.map(|now| format!("audit log of {name}: {now}")));
                 (node.report, node.distrust) = (Some(*report), None);
                 return lines;
             }

@@ -4,6 +4,7 @@
 //! fleet.toml                   broker, tenant, how long signatures hold
 //! keys/online/ROLE.key         what signs each document: the director's targets, snapshot, timestamp
 //! keys/offline/REPO-ROLE.key   the director's root, and all keys of the images; may be elsewhere
+//! keys/…/*.key.ID.next         a key whose root is not kept yet: see next.rs
 //! root.json                    the newest roots of both: what a node is given as trust.root
 //! REPO/roots/N.root.json       every root there ever was, of director and of images
 //! REPO/metadata/ROLE.json      the newest targets, snapshot and timestamp of each
@@ -27,9 +28,11 @@ use crate::keys::{self, KeysError};
 use crate::passphrase::{Class, Passphrases};
 
 mod lifetimes;
+mod next;
 mod people;
 
 pub use lifetimes::Expiry;
+pub use next::NextKey;
 pub use people::{Revocation, TokenRecord, Use};
 
 /// The roles, in the order in which people think of them.
@@ -292,20 +295,6 @@ impl Workspace {
             }
             read => Ok(read?),
         }
-    }
-
-    /// Puts another key in the place of a role's, as well protected as that.
-    ///
-    /// # Errors
-    /// The file system refused, or the passphrase is not known.
-    pub fn put_key(
-        &self,
-        of: Repository,
-        role: Role,
-        key: &SigningKey,
-    ) -> Result<(), WorkspaceError> {
-        let path = self.key_path(of, role);
-        self.write_key(&path, key, class(of, role), &path)
     }
 
     /// Encrypts the key of a role, which was plain.

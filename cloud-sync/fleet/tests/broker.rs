@@ -254,6 +254,12 @@ async fn watch_tells_changes_as_they_happen() {
     node.report().await;
     let line = lines.next().unwrap().unwrap();
     assert!(line.contains("document 4 is in force on box-1"), "{line}");
+    // Revoked by another program while this one runs: it counts no longer.
+    fleet.done(&["nodes", "revoke", "box-1", "--reason", "stolen"]);
+    node.report.document = Some(DocumentRef { version: 5, digest: Digest::of(b"") });
+    node.report().await;
+    let line = lines.next().unwrap().unwrap();
+    assert!(line.contains("box-1 speaks, and its key") && line.contains(": stolen"), "{line}");
     watch.kill().unwrap();
     watch.wait().unwrap();
 }

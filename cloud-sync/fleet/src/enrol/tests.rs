@@ -33,7 +33,7 @@ impl Place {
         let terms = Terms { node, uses, expires: now() + 1.hour() };
         let key = self.workspace.enrolment_key().unwrap();
         let (id, text) = issue(&key, [seed; 32], terms.clone()).unwrap();
-        self.workspace.put_token(&id, &TokenRecord { terms, used: Vec::new() }).unwrap();
+        self.workspace.put_token(id.as_str(), &TokenRecord::new(terms)).unwrap();
         Token::parse(&text).unwrap()
     }
 
@@ -100,6 +100,50 @@ fn a_token_of_another_name_workspace_or_key_is_refused_with_the_reason() {
     place.workspace.put_revoked(&revoked).unwrap();
     let told = place.admit(&[bringing(&node, &place.token(7, None, 1))]);
     assert!(told.contains("was revoked; give the device another"), "{told}");
+}
+
+#[test]
+fn no_token_brings_a_revoked_name_back_with_a_new_key() {
+    let place = Place::new("");
+    let (node, again) = (Node::new("box-1", 1), Node::new("box-1", 3));
+    let token = place.token(9, None, 100);
+    assert!(place.admit(&[bringing(&node, &token)]).contains("is approved by token"));
+    let (key, at) = (node.public(), now());
+    let revoked = Revocation { node: node.name.clone(), key, reason: None, at };
+    place.workspace.put_revoked(&revoked).unwrap();
+    place.workspace.remove_node(&node.name).unwrap();
+    let told = place.admit(&[bringing(&again, &token)]);
+    assert!(told.contains("was revoked, and no token brings that name back"), "{told}");
+    assert!(told.contains("skerry-fleet nodes approve box-1"), "{told}");
+    assert!(place.workspace.nodes().unwrap().is_empty());
+    // Under another name it comes in, as long as nobody takes the token back.
+    let tokens = place.workspace.tokens().unwrap();
+    let lines = came_by(&tokens, &node.public(), now());
+    assert!(lines[0].contains("lets 99 more in by any name"), "{lines:?}");
+    assert!(came_by(&tokens, &again.public(), now()).is_empty());
+}
+
+#[test]
+fn a_token_that_was_taken_back_lets_nobody_in() {
+    let place = Place::new("");
+    let (one, two) = (Node::new("box-1", 1), Node::new("box-2", 2));
+    let token = place.token(9, None, 100);
+    let _ = place.token(8, None, 1);
+    assert!(place.admit(&[bringing(&one, &token)]).contains("is approved by token"));
+    let tokens = place.workspace.tokens().unwrap();
+    let (id, _) = tokens.iter().find(|(_, record)| !record.used.is_empty()).unwrap();
+    let revoke = |id: &str| take_back(&place.workspace, &TakeBackArgs { id: id.to_owned() });
+    let refused = |id: &str| revoke(id).unwrap_err().to_string();
+    assert!(refused("no such").contains("no token begins with"), "nothing fits");
+    assert!(refused("").contains("no token begins with"), "all fit");
+    revoke(&short(id)).unwrap();
+    let told = place.admit(&[bringing(&two, &token)]);
+    assert!(told.contains("the token was revoked on"), "{told}");
+    assert_eq!(place.workspace.nodes().unwrap().len(), 1, "who came by it stays");
+    let tokens = place.workspace.tokens().unwrap();
+    assert!(row(id, &tokens[id], now())[3].starts_with("revoked "), "and it is listed so");
+    let lines = came_by(&tokens, &one.public(), now());
+    assert!(lines[0].contains("lets nobody in any more"), "{lines:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@ use skerry_core::report::Report;
 
 use super::*;
 use crate::heard::Replay;
+use crate::init::InitArgs;
 use crate::testing::{Node, report};
 
 fn at(counter: u64, node: &Node) -> Vec<u8> {
@@ -46,4 +47,29 @@ fn a_revoked_key_counts_no_longer_and_its_node_may_come_back_with_another() {
     assert!(matches!(roster.report("box-1", &at(2, &node)), Judged::Revoked(_)));
     assert!(matches!(roster.report("box-1", &at(1, &again)), Judged::Signed(_)));
     assert_eq!(roster.silenced("box-1"), None);
+}
+
+#[test]
+fn who_is_revoked_or_approved_meanwhile_counts_from_the_next_report_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("fleet");
+    let workspace = crate::init::make(&dir, &Default::default(), &InitArgs::plain()).unwrap();
+    let (node, again) = (Node::new("box-1", 1), Node::new("box-1", 2));
+    let (name, key) = (node.name.clone(), node.public());
+    workspace.put_node(&name, key).unwrap();
+    let mut roster = Roster::load(&workspace).unwrap();
+    let mut say = |bytes: &[u8]| {
+        roster.read(&workspace, "box-1").unwrap();
+        let judged = roster.report("box-1", bytes);
+        roster.keep(&workspace);
+        judged
+    };
+    assert!(matches!(say(&at(5, &node)), Judged::Signed(_)));
+    workspace.remove_node(&name).unwrap();
+    let at_ = Timestamp::UNIX_EPOCH;
+    workspace.put_revoked(&Revocation { node: name.clone(), key, reason: None, at: at_ }).unwrap();
+    assert!(matches!(say(&at(6, &node)), Judged::Revoked(_)));
+    workspace.put_node(&name, again.public()).unwrap();
+    assert!(matches!(say(&at(1, &again)), Judged::Signed(_)));
+    assert_eq!(workspace.heard(&name).unwrap().unwrap().counter, 1);
 }

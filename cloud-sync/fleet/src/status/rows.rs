@@ -7,6 +7,7 @@ use skerry_core::ids::Digest;
 use skerry_core::plan::{State, Status};
 use skerry_core::report::{RefusedDocument, Report, Trouble, TrustState};
 
+use crate::heard::Break;
 use crate::judge::Judged;
 use crate::live::{Kind, Said};
 use crate::output::clean;
@@ -73,6 +74,8 @@ pub struct Row {
     pub agents: BTreeMap<String, Status>,
     /// What stands in its own way, with what to do about it.
     pub troubles: Vec<Trouble>,
+    /// What its reports named of its audit log and does not fit together; as long as it has the same key.
+    pub audit_break: Option<Break>,
     /// What there is to say: why it cannot be trusted, or the last refusal.
     pub note: Option<String>,
 }
@@ -96,6 +99,11 @@ pub fn rows(said: &[Said], roster: &mut Roster, now_ms: i64) -> Vec<Row> {
             }
         }
     }
+    for (name, row) in &mut rows {
+        row.audit_break = roster.broken(name);
+        let notes = row.note.take().into_iter().chain(row.audit_break.map(|it| it.to_string()));
+        row.note = notes.reduce(|one, other| format!("{one}; {other}"));
+    }
     rows.into_values().collect()
 }
 
@@ -113,6 +121,7 @@ fn silent(node: &str) -> Row {
         trust: None,
         agents: BTreeMap::new(),
         troubles: Vec::new(),
+        audit_break: None,
         note: Some("no report yet".to_owned()),
     }
 }
@@ -160,6 +169,7 @@ fn signed(report: Report, now_ms: i64) -> Row {
         note: trouble_note(&report.troubles).or(clash).or(refusal).or(doubt),
         trust: report.trust,
         troubles: report.troubles,
+        audit_break: None,
     }
 }
 

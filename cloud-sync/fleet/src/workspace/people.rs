@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! nodes/NAME.pub               the public key of a node that was approved
-//! nodes/NAME.heard             the counter of the newest report that was ever heard of it
+//! nodes/NAME.heard             how far its reports have come, and what they named of its audit log
 //! nodes/revoked/KEYID.json     a key that counts no longer, and why
 //! enrolment.pub                the key by which tokens are recognised
 //! tokens/ID.json               a token, and who has used it
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use skerry_core::ids::NodeName;
 use skerry_core::trust::enrolment::Terms;
 use skerry_core::trust::sign::SigningKey;
-use skerry_core::trust::{KeyId, PublicKey, Repository, Role};
+use skerry_core::trust::{PublicKey, Repository, Role};
 
 use super::{Workspace, WorkspaceError};
 use crate::files::{self, Readers};
@@ -51,6 +51,22 @@ pub struct TokenRecord {
     /// Who has used it.
     #[serde(default)]
     pub used: Vec<Use>,
+    /// When it was taken back; it lets nobody in any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Timestamp>,
+}
+
+impl TokenRecord {
+    /// A token that nobody has used.
+    pub fn new(terms: Terms) -> Self {
+        Self { terms, used: Vec::new(), revoked: None }
+    }
+
+    /// How many more nodes it lets in.
+    pub fn left(&self, now: Timestamp) -> usize {
+        let over = self.revoked.is_some() || now >= self.terms.expires;
+        if over { 0 } else { (self.terms.uses as usize).saturating_sub(self.used.len()) }
+    }
 }
 
 /// One use of a token.
@@ -76,7 +92,8 @@ impl Workspace {
         for file in files::names(&folder)? {
             let Some(stem) = file.strip_suffix(".pub") else { continue };
             let path = folder.join(&file);
-            let text = files::read_text(&path)?;
+            // Others may take it away between the look into the folder and this.
+            let Some(text) = files::read_if_there(&path)? else { continue };
             let name = stem
                 .parse()
                 .map_err(|source| WorkspaceError::Name { path: path.clone(), source })?;
@@ -225,7 +242,7 @@ impl Workspace {
     ///
     /// # Errors
     /// The file system refused.
-    pub fn put_token(&self, id: &KeyId, record: &TokenRecord) -> Result<(), WorkspaceError> {
+    pub fn put_token(&self, id: &str, record: &TokenRecord) -> Result<(), WorkspaceError> {
         files::make_folder(&self.dir.join("tokens"), Readers::Owner)?;
         self.put_record(&format!("tokens/{id}.json"), record, Readers::Owner)
     }

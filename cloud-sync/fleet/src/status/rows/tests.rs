@@ -1,5 +1,6 @@
 use super::*;
 use crate::testing::{Node, in_force, refusal, report, spec, status};
+use skerry_core::audit::Head;
 use skerry_core::report::Presence;
 
 const NOW: i64 = 1_000_000 + 90_000;
@@ -116,4 +117,22 @@ fn of_a_report_that_is_played_again_nothing_is_shown() {
     assert_eq!((row.signature, row.running, row.document), (Some(Signature::Replayed), None, None));
     let note = row.note.unwrap();
     assert!(note.contains("played again (counter 1, and 7 was heard before)"), "{note}");
+}
+
+#[test]
+fn an_audit_log_that_went_back_is_shown_beside_what_else_there_is() {
+    let node = Node::new("box-1", 1);
+    let mut roster = keys(&[&node]);
+    let at = |counter, seq| {
+        let audit = Some(Head { seq, digest: Digest::of(b"") });
+        node.says(&Report { counter, audit, ..busy(&node) })
+    };
+    let calm = rows(&[at(1, 500)], &mut roster, NOW).remove(0);
+    assert_eq!(calm.audit_break, None);
+    for said in [at(2, 3), at(3, 900)] {
+        let row = rows(&[said], &mut roster, NOW).remove(0);
+        assert_eq!(row.audit_break.map(|it| (it.before.seq, it.then.seq)), Some((500, 3)));
+        let note = row.note.unwrap();
+        assert!(note.contains("last refusal") && note.contains("and later entry 3"), "{note}");
+    }
 }
