@@ -12,6 +12,8 @@ use crate::document::{ApiVersion, Document};
 use crate::ids::Digest;
 use crate::observed::{Exit, ObservedAgent};
 
+mod ends;
+
 fn name(text: &str) -> AgentName {
     text.parse().unwrap()
 }
@@ -30,6 +32,7 @@ struct World {
     desired: Desired,
     observed: Observed,
     memory: Memory,
+    book: Book,
     now: Tick,
     /// Programs that do not react to the polite signal.
     stubborn: bool,
@@ -44,6 +47,7 @@ impl World {
             desired: Desired::default(),
             observed: Observed::default(),
             memory: Memory::default(),
+            book: Book::default(),
             now: Tick(1000),
             stubborn: false,
             healthy: true,
@@ -70,7 +74,7 @@ impl World {
 
     fn plan(&mut self) -> Plan {
         self.memory.learn(&self.desired, &self.observed, self.now, || 0);
-        plan(&self.desired, &self.observed, &self.memory, &Book::default(), self.now)
+        plan(&self.desired, &self.observed, &self.memory, &self.book, self.now)
     }
 
     /// Does the steps of one plan, after checking what must hold of each.
@@ -122,9 +126,11 @@ impl World {
                 for (on, condition) in &wanted.spec.depends_on {
                     let phase = &self.observed.agents[on].phase;
                     let holds = match condition {
-                        Condition::Started | Condition::Healthy => {
-                            matches!(phase, Phase::Running { .. })
-                        }
+                        Condition::Started => matches!(
+                            phase,
+                            Phase::Running { .. } | Phase::Exited(_) | Phase::Lost { .. }
+                        ),
+                        Condition::Healthy => matches!(phase, Phase::Running { .. }),
                         Condition::Completed => {
                             matches!(phase, Phase::Exited(e) if e.is_success())
                         }
