@@ -47,6 +47,16 @@ pub struct AgentList {
     pub agents: BTreeMap<AgentName, Status>,
     /// When each running agent began, in milliseconds since 1970 by the node's clock.
     pub started_at_ms: BTreeMap<AgentName, u64>,
+    /// Of each agent with replicas, the names that these run under.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replicas: BTreeMap<AgentName, Vec<AgentName>>,
+}
+
+impl AgentList {
+    /// The names that an agent runs under: those of its replicas, or its own.
+    pub fn parts(&self, name: &AgentName) -> Vec<AgentName> {
+        self.replicas.get(name).cloned().unwrap_or_else(|| vec![name.clone()])
+    }
 }
 
 /// Everything known of one agent.

@@ -134,3 +134,43 @@ fn replicas_come_and_go_and_leave_the_others_alone() {
     assert!(!lives(first.1) && !lives(third));
     assert_eq!(pid("web-0"), first.0);
 }
+
+#[test]
+fn replicas_are_changed_together_and_looked_at_one_by_one() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    node.apply("{name: web, image: sensor, replicas: 2, stop: {grace: 500ms}}");
+    let pid = |name: &str| node.until_state(name, "running")["pid"].as_u64().unwrap();
+    let first = (pid("web-0"), pid("web-1"));
+
+    let both = node.cli(["inspect", "web"]).ok().json();
+    let names: Vec<_> = both.as_array().unwrap().iter().map(|agent| &agent["name"]).collect();
+    assert_eq!(names, ["web-0", "web-1"]);
+    for verb in [&["logs", "web"][..], &["exec", "web", "/bin/true"]] {
+        let told = node.cli(verb).refused().stderr;
+        assert!(told.contains("runs as web-0, web-1; name one of these"), "{told}");
+    }
+    for verb in [&["rm", "-f", "web-0"][..], &["rm", "web-0"], &["stop", "web-0"]] {
+        let begun = Instant::now();
+        let told = node.cli(verb).refused().stderr;
+        assert!(told.contains("'web'") && begun.elapsed().as_secs() < 10, "{told}");
+    }
+    assert_eq!((pid("web-0"), pid("web-1")), first);
+
+    let _ = node.cli(["restart", "web"]).ok();
+    let second = (node.pid_of("web-0"), node.pid_of("web-1"));
+    assert!(first.0 != second.0 && first.1 != second.1, "it waits until both run anew");
+    let told = node.cli(["rm", "web"]).refused().stderr;
+    assert!(told.contains("skerry stop web,"), "{told}");
+    let _ = node.cli(["stop", "web"]).ok();
+    assert!(!lives(second.0) && !lives(second.1), "it waits until both are stopped");
+    let _ = node.cli(["rm", "web"]).ok();
+    assert!(node.agent("web-0").is_none() && node.agent("web-1").is_none());
+
+    node.apply("{name: web, image: sensor, replicas: 2, stop: {grace: 500ms}}");
+    let listed = node.cli(["ps", "-aq"]).ok().stdout;
+    let removed = node.cli(["rm", "-f"].into_iter().chain(listed.lines())).ok();
+    assert_eq!(removed.stdout, "web\n", "all replicas are the agent");
+    assert_eq!(node.cli(["ps", "-aq"]).ok().stdout, "");
+}

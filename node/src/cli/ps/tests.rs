@@ -35,6 +35,7 @@ fn list() -> AgentList {
         revision: 7,
         agents: agents.map(|(name, status)| (name.parse().unwrap(), status)).into(),
         started_at_ms: [("camera".parse().unwrap(), 1_000_000)].into(),
+        replicas: BTreeMap::new(),
     }
 }
 
