@@ -97,6 +97,40 @@ fn the_back_off_is_as_the_spec_says_and_failures_in_a_row_end() {
 }
 
 #[test]
+fn what_gave_up_stays_so_when_the_node_s_process_is_another() {
+    let scratch = Scratch::new();
+    let mut node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    let policy = "restart: 'on-failure:2', restartBackoff: {initial: 10ms, max: 50ms}";
+    node.apply(&format!(
+        "agents:\n\
+         - {{name: bad, image: sensor, command: [/bin/sh, -c, 'echo try; exit 3'], {policy}}}\n\
+         - {{name: never, image: sensor, env: {{A: {{from: secret, name: none, key: a}}}}, {policy}}}"
+    ));
+    let ends = |node: &Node, name: &str| node.inspect(name)["history"].clone();
+    let gave_up = |node: &Node| ["bad", "never"].map(|name| node.until_state(name, "gave-up"));
+    let before = gave_up(&node);
+    assert_eq!(node.lines_of("bad"), ["try", "try", "try"]);
+    let history = (ends(&node, "bad"), ends(&node, "never"));
+    for _ in 0..2 {
+        node.kill9();
+        node.restart();
+        let after = gave_up(&node);
+        for (before, after) in before.iter().zip(&after) {
+            assert_eq!(after["detail"], before["detail"], "{after}");
+        }
+    }
+    assert_eq!(node.lines_of("bad").len(), 3, "it was not run again");
+    assert_eq!((ends(&node, "bad"), ends(&node, "never")), history);
+    // Who asks for it gets three tries more.
+    let _ = node.cli(["start", "bad"]);
+    node.until("three more tries", PATIENCE, |node| {
+        (node.lines_of("bad").len() == 6).then_some(())
+    });
+    let _ = node.until_state("bad", "gave-up");
+}
+
+#[test]
 fn history_outlives_the_node_and_says_why() {
     let scratch = Scratch::new();
     let mut node = Node::setup(&scratch, "box").start();

@@ -1,9 +1,10 @@
 //! What the node remembers of its agents between two plans: failures in a row, stops under way,
 //! health.
 //!
-//! It may all be lost with the node process: then back-off begins anew and everything else is seen
-//! again. It learns from what is observed ([`Memory::learn`]) and from the steps that were carried
-//! out ([`Memory::note`]); [`crate::plan`] reads it.
+//! It may all be lost with the node process: what is written beside each run is recalled
+//! ([`Memory::recall`]), and everything else is seen again. It learns from what is observed
+//! ([`Memory::learn`]) and from the steps that were carried out ([`Memory::note`]); [`crate::plan`]
+//! reads it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -132,6 +133,26 @@ impl Memory {
     /// What is remembered of an agent.
     pub fn of(&self, name: &AgentName) -> Option<&Remembered> {
         self.agents.get(name)
+    }
+
+    /// How often in a row an instance of an agent has failed.
+    pub fn failures(&self, name: &AgentName, instance: Digest) -> u32 {
+        self.of(name).filter(|known| known.instance == instance).map_or(0, |known| known.failures)
+    }
+
+    /// Takes in what is written of a run that an earlier node process left: how often in a row it had
+    /// failed before, and what it was stopped for, if it has ended.
+    pub fn recall(
+        &mut self,
+        name: &AgentName,
+        instance: Digest,
+        failures: u32,
+        stopped: Option<Why>,
+        now: Tick,
+    ) {
+        let mut recalled = Remembered::new(instance, failures);
+        recalled.stop = stopped.map(|why| Stopping { since: now, killed: None, why });
+        self.agents.insert(name.clone(), recalled);
     }
 
     /// Takes in what is observed. Each end is judged once; `jitter` gives a random number for each.

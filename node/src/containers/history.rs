@@ -17,7 +17,7 @@ const FILE_MAX: u64 = 256 * 1024;
 /// So many are kept.
 const KEPT: usize = 10;
 /// Longer messages are cut.
-const MESSAGE_MAX: usize = 1000;
+pub(super) const MESSAGE_MAX: usize = 1000;
 
 /// What is known of an end besides what is found.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +36,13 @@ impl Containers {
     /// The last ends of an agent, newest first. A file that cannot be read counts as none.
     pub fn exits(&self, name: &AgentName) -> Vec<PastExit> {
         read(&self.log_dir(name))
+    }
+
+    /// What an agent was stopped for that is found ended, as far as that is written down.
+    pub fn stopped_for(&self, name: &AgentName, found: &Found) -> Option<Why> {
+        let ended = past(found, Circumstances::default())?;
+        let last = self.exits(name).into_iter().next()?;
+        last.why.filter(|_| ended.ran_ms.is_some() && is_same(&last, &ended))
     }
 
     /// Writes down how an agent ended, unless that is written already; what was written.

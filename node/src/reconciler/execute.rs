@@ -69,11 +69,12 @@ impl Reconciler {
             // A run that was started and not written down would be started too often.
             self.note_attempt(run)?;
         }
+        let failures = self.memory.failures(name, wanted.instance);
         let launched = self
             .images
             .image(&wanted.spec.image)
             .map_err(StepError::from)
-            .and_then(|image| Ok(self.containers.start(wanted, &image)?));
+            .and_then(|image| Ok(self.containers.start(wanted, &image, failures)?));
         match launched {
             Ok(monitor) => {
                 tracing::info!(agent = %name, image = %wanted.spec.image, "starting");
@@ -93,7 +94,9 @@ impl Reconciler {
                     return Err(error);
                 }
                 // It backs off like one that started and failed.
-                let failed = Found::failed(wanted, told(&error));
+                let message = told(&error);
+                self.containers.leave_failure(wanted, failures, &message);
+                let failed = Found::failed(wanted, failures, message);
                 self.judge_start(name, &failed.seen.phase);
                 self.note_end(name, &failed);
                 self.found.insert(name.clone(), failed);

@@ -41,6 +41,52 @@ fn what_could_not_start_or_was_stopped_by_hand_was_not_started() {
 }
 
 #[test]
+fn what_gave_up_stays_so_when_the_node_s_process_is_another() {
+    let mut bad = spec("bad");
+    bad.restart = Some(Restart::OnFailure(Some(2)));
+    let mut world = World::new(&[bad.clone()]);
+    for _ in 0..3 {
+        world.settle();
+        world.end(&name("bad"), exit(1));
+    }
+    let before = {
+        let seen = &world.observed.agents[&name("bad")];
+        // Written when it was started for the last time.
+        world.memory.failures(&name("bad"), seen.instance)
+    };
+    assert_eq!(before, 2);
+    world.settle();
+    assert_eq!(world.states(), [("bad".to_owned(), State::GaveUp)]);
+    world.log.clear();
+    let instance = world.observed.agents[&name("bad")].instance;
+    world.memory = Memory::default();
+    world.memory.recall(&name("bad"), instance, before, None, world.now);
+    world.settle();
+    assert_eq!(world.states(), [("bad".to_owned(), State::GaveUp)]);
+    assert!(world.log.is_empty(), "{:?}", world.log);
+    // A changed spec begins anew.
+    bad.env.insert("X".into(), "1".into());
+    world.want(&[bad]);
+    world.settle();
+    assert!(world.running("bad"));
+    assert_eq!(world.memory.failures(&name("bad"), instance), 0);
+}
+
+#[test]
+fn what_the_node_has_stopped_has_not_failed_for_the_next_process_either() {
+    let mut once = spec("once");
+    once.restart = Some(Restart::Never);
+    let mut world = World::new(&[once]);
+    world.settle();
+    world.end(&name("once"), exit(143));
+    let instance = world.observed.agents[&name("once")].instance;
+    world.memory = Memory::default();
+    world.memory.recall(&name("once"), instance, 0, Some(Why::Down), world.now);
+    world.settle();
+    assert!(world.running("once"));
+}
+
+#[test]
 fn a_job_whose_last_run_has_begun_was_started() {
     let mut setup = spec("setup");
     setup.job = Some(crate::agent::Job::once());
