@@ -174,11 +174,7 @@ fn settle(
             None => gone(run, spec, now, &mut changed),
         };
         let Some(outcome) = outcome else { return true };
-        let exit = match seen.map(|seen| &seen.phase) {
-            Some(Phase::Exited(exit)) => Some(exit.clone()),
-            _ => None,
-        };
-        ended.push(run.end(outcome, exit, now.wall_ms));
+        ended.push(run.end(outcome, seen.map(|seen| &seen.phase), now.wall_ms));
         false
     });
     changed |= !ended.is_empty();

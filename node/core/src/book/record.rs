@@ -4,9 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::desired::RunRef;
 use crate::ids::Digest;
-use crate::observed::Exit;
+use crate::observed::{Exit, Phase};
 use crate::plan::Why;
 use crate::time::Tick;
+
+/// Longer reasons are cut: some hundred may be kept of each job.
+const MESSAGE_MAX: usize = 300;
 
 /// One job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,7 +114,15 @@ impl Run {
         RunRef { execution: self.execution.clone(), attempts: self.attempts }
     }
 
-    pub(super) fn end(&self, outcome: Outcome, exit: Option<Exit>, finished_ms: i64) -> Ended {
+    /// The end of a run, with what is found of its last try.
+    pub(super) fn end(&self, outcome: Outcome, found: Option<&Phase>, finished_ms: i64) -> Ended {
+        let (exit, message) = match found {
+            Some(Phase::Exited(exit)) => (Some(exit.clone()), None),
+            Some(Phase::Failed { message }) => {
+                (None, Some(message.chars().take(MESSAGE_MAX).collect()))
+            }
+            _ => (None, None),
+        };
         Ended {
             execution: self.execution.clone(),
             scheduled_ms: self.scheduled_ms,
@@ -120,6 +131,7 @@ impl Run {
             attempts: self.attempts,
             outcome,
             exit,
+            message,
         }
     }
 }
@@ -144,6 +156,16 @@ pub struct Ended {
     /// How its last try ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
+    /// Why its last try could not be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Ended {
+    /// How its last try ended or why it was not started, as far as that is known.
+    pub fn ending(&self) -> Option<String> {
+        self.exit.as_ref().map(ToString::to_string).or_else(|| self.message.clone())
+    }
 }
 
 /// What came of a run.

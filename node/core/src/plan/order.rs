@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agent::Condition;
-use crate::book::Outcome;
+use crate::book::{Ended, Outcome};
 use crate::desired::{DesiredAgent, DesiredJob, names_of};
 use crate::ids::AgentName;
 use crate::observed::{Observed, Phase};
@@ -112,7 +112,8 @@ fn job_holds(job: &DesiredJob, condition: Condition, world: World<'_>) -> bool {
                 && record.last().is_some_and(|last| last.outcome == Outcome::Succeeded)
         }
         Condition::Started if record.runs.is_empty() => {
-            record.last().is_some_and(|last| last.started_ms.is_some())
+            let began = |last: &Ended| last.started_ms.is_some() && last.message.is_none();
+            record.last().is_some_and(began)
         }
         Condition::Started => names_of(&job.agent.spec).iter().any(|name| began(name, world)),
         Condition::Healthy => {

@@ -167,7 +167,10 @@ fn tell_job(job: &DesiredJob, world: World<'_>, last: Option<&Status>) -> Status
         (None, Some(why), _) => (State::Stopped, Some(why.to_string())),
         (None, None, Some(problem)) => (State::Blocked, Some(problem)),
         (None, None, None) => {
-            let detail = outcome.map(|outcome| format!("last run {outcome}"));
+            let detail = ended.map(|ended| match (ended.outcome, ended.ending()) {
+                (Outcome::Failed, Some(how)) => format!("last run failed: {how}"),
+                (outcome, _) => format!("last run {outcome}"),
+            });
             match (scheduled, outcome) {
                 (true, _) => (State::Scheduled, detail),
                 (false, Some(Outcome::Succeeded)) => (State::Completed, None),

@@ -96,6 +96,25 @@ fn a_job_whose_last_run_has_begun_was_started() {
     assert!(world.plan().steps.is_empty(), "it has not run yet");
     world.book = book(r#""attempts":1,"startedMs":1,"outcome":"failed""#);
     assert_eq!(world.plan().steps, [Step::Start { agent: name("app") }]);
+    world.book = book(r#""attempts":1,"startedMs":1,"outcome":"failed","message":"no disk""#);
+    assert!(world.plan().steps.is_empty(), "it could not start");
+}
+
+#[test]
+fn a_job_says_how_its_last_run_failed() {
+    let mut setup = spec("setup");
+    setup.job = Some(crate::agent::Job::once());
+    let mut world = World::new(&[setup]);
+    let mut detail = |run: &str| {
+        world.book = book(run);
+        world.plan().status[&name("setup")].detail.clone().unwrap()
+    };
+    let failed = |how: &str| format!(r#""attempts":1,"startedMs":1,"outcome":"failed",{how}"#);
+    let unstarted = failed(r#""message":"security.devices[0].path: '/dev/nope' is not there""#);
+    let expected = "last run failed: security.devices[0].path: '/dev/nope' is not there";
+    assert_eq!(detail(&unstarted), expected);
+    let ended = failed(r#""exit":{"code":7,"oomKilled":false,"ranMs":1,"finishedAtMs":1}"#);
+    assert_eq!(detail(&ended), "last run failed: exit code 7");
 }
 
 /// The book of the job `setup` after its only run.
