@@ -147,7 +147,7 @@ pub struct PastExit {
     /// What it was stopped for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<Why>,
-    /// Why it could not be started.
+    /// Why it could not be started, or what the check said that it was stopped for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// How long it ran.
@@ -172,7 +172,11 @@ impl PastExit {
         match (self.reason, self.why) {
             (Reason::OutOfMemory, _) => format!("{ended}, out of memory"),
             (Reason::NotStarted, _) => format!("not started: {ended}"),
-            (_, Some(why)) => format!("{ended}, {why}"),
+            (_, Some(why)) => {
+                let said = self.message.as_ref().filter(|said| **said != ended);
+                let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+                format!("{ended}, {why}{said}")
+            }
             _ => ended,
         }
     }

@@ -39,6 +39,8 @@ pub struct Remembered {
     pub stop: Option<Stopping>,
     /// What its checks say in this run.
     pub checks: Checks,
+    /// The check that this run was ended for, and what it said.
+    pub ill: Option<String>,
     /// Settings that the kernel refused to a running agent.
     pub refused: Option<Refused>,
     run: Option<Tick>,
@@ -78,6 +80,7 @@ impl Remembered {
             ended: None,
             stop: None,
             checks: Checks::default(),
+            ill: None,
             refused: None,
             run: None,
         }
@@ -89,6 +92,7 @@ impl Remembered {
             // A new run: what was known of the last one's health is over.
             Phase::Starting => {
                 self.ended = None;
+                self.ill = None;
                 self.run = None;
                 self.checks = Checks::default();
             }
@@ -121,7 +125,10 @@ impl Remembered {
                     self.failures = 0;
                 }
                 self.failures = self.failures.saturating_add(1);
-                let success = success && why != Some(Why::Unhealthy);
+                if why == Some(Why::Unhealthy) && self.ill.is_none() {
+                    self.ill = Some(self.checks.reason(&seen.spec));
+                }
+                let success = success && self.ill.is_none();
                 decide(policy, backoff, success, self.failures, jitter)
             }
         };
@@ -141,17 +148,20 @@ impl Memory {
     }
 
     /// Takes in what is written of a run that an earlier node process left: how often in a row it had
-    /// failed before, and what it was stopped for, if it has ended.
+    /// failed before, and, if it has ended, what it was stopped for and what its check had said.
     pub fn recall(
         &mut self,
         name: &AgentName,
         instance: Digest,
         failures: u32,
-        stopped: Option<Why>,
+        stopped: Option<(Why, Option<String>)>,
         now: Tick,
     ) {
         let mut recalled = Remembered::new(instance, failures);
-        recalled.stop = stopped.map(|why| Stopping { since: now, killed: None, why });
+        if let Some((why, said)) = stopped {
+            recalled.stop = Some(Stopping { since: now, killed: None, why });
+            recalled.ill = said.filter(|_| why == Why::Unhealthy);
+        }
         self.agents.insert(name.clone(), recalled);
     }
 
@@ -204,6 +214,7 @@ impl Memory {
                 remembered.restarts = remembered.restarts.saturating_add(1);
                 // It may have ended again before it is looked at: that is another end.
                 remembered.ended = None;
+                remembered.ill = None;
             }
             Step::Clean { .. } => remembered.stop = None,
             Step::Adjust { .. } => {}

@@ -24,6 +24,8 @@ pub(super) const MESSAGE_MAX: usize = 1000;
 pub struct Circumstances {
     /// What it was stopped for, if it was.
     pub why: Option<Why>,
+    /// What the check said that it was stopped for.
+    pub said: Option<String>,
     /// How often it had been started again before.
     pub restarts: u32,
     /// The run of a job that it was.
@@ -38,11 +40,13 @@ impl Containers {
         read(&self.log_dir(name))
     }
 
-    /// What an agent was stopped for that is found ended, as far as that is written down.
-    pub fn stopped_for(&self, name: &AgentName, found: &Found) -> Option<Why> {
+    /// What an agent was stopped for that is found ended, and what its check had said, as far as that
+    /// is written down.
+    pub fn stopped_for(&self, name: &AgentName, found: &Found) -> Option<(Why, Option<String>)> {
         let ended = past(found, Circumstances::default())?;
         let last = self.exits(name).into_iter().next()?;
-        last.why.filter(|_| ended.ran_ms.is_some() && is_same(&last, &ended))
+        let same = ended.ran_ms.is_some() && is_same(&last, &ended);
+        last.why.filter(|_| same).map(|why| (why, last.message))
     }
 
     /// Writes down how an agent ended, unless that is written already; what was written.
@@ -99,7 +103,7 @@ fn past(found: &Found, known: Circumstances) -> Option<PastExit> {
         code: None,
         signal: None,
         why: known.why,
-        message: None,
+        message: known.said,
         ran_ms: None,
         finished_at_ms: known.now_ms,
         restarts: known.restarts,

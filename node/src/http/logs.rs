@@ -161,7 +161,7 @@ impl LogReader {
 
 /// Whether an agent ended for good, or is gone.
 fn is_over(snapshot: &Snapshot, agent: &AgentName) -> bool {
-    let ended = [State::Completed, State::Stopped, State::GaveUp];
+    let ended = [State::Completed, State::Failed, State::Stopped, State::GaveUp];
     snapshot.status.get(agent).is_none_or(|status| ended.contains(&status.state))
 }
 

@@ -6,7 +6,7 @@ use skerry_core::desired::{Desired, DesiredAgent, Source};
 use skerry_core::document::Document;
 use skerry_core::health::Check;
 use skerry_core::ids::AgentName;
-use skerry_core::plan::Step;
+use skerry_core::plan::{Step, Why};
 
 use super::Reconciler;
 use crate::clock;
@@ -114,8 +114,11 @@ impl Reconciler {
         let of_run = |wanted: &DesiredAgent| wanted.run.as_ref().map(|run| run.execution.clone());
         let with_runs = self.kept.book.lay_over(&self.ledger.borrow().desired);
         let wanted = with_runs.agents.get(name).filter(|w| w.instance == found.seen.instance);
+        let why = remembered.and_then(|memory| memory.stop).map(|stop| stop.why);
+        let ill = remembered.filter(|_| why == Some(Why::Unhealthy));
         let known = Circumstances {
-            why: remembered.and_then(|memory| memory.stop).map(|stop| stop.why),
+            why,
+            said: ill.map(|memory| memory.checks.reason(&found.seen.spec)),
             restarts: remembered.map_or(0, |memory| memory.restarts),
             execution: wanted.and_then(of_run),
             now_ms: clock::wall_ms(),

@@ -114,15 +114,19 @@ impl Run {
         RunRef { execution: self.execution.clone(), attempts: self.attempts }
     }
 
-    /// The end of a run, with what is found of its last try.
-    pub(super) fn end(&self, outcome: Outcome, found: Option<&Phase>, finished_ms: i64) -> Ended {
+    /// The end of a run, with what is found of its last try and what its check said of that.
+    pub(super) fn end(
+        &self,
+        outcome: Outcome,
+        found: Option<(&Phase, Option<&String>)>,
+        finished_ms: i64,
+    ) -> Ended {
         let (exit, message) = match found {
-            Some(Phase::Exited(exit)) => (Some(exit.clone()), None),
-            Some(Phase::Failed { message }) => {
-                (None, Some(message.chars().take(MESSAGE_MAX).collect()))
-            }
+            Some((Phase::Exited(exit), ill)) => (Some(exit.clone()), ill),
+            Some((Phase::Failed { message }, _)) => (None, Some(message)),
             _ => (None, None),
         };
+        let message = message.map(|message| message.chars().take(MESSAGE_MAX).collect());
         Ended {
             execution: self.execution.clone(),
             scheduled_ms: self.scheduled_ms,
@@ -156,7 +160,7 @@ pub struct Ended {
     /// How its last try ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
-    /// Why its last try could not be started.
+    /// Why its last try could not be started, or what the check said that it was stopped for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -164,7 +168,10 @@ pub struct Ended {
 impl Ended {
     /// How its last try ended or why it was not started, as far as that is known.
     pub fn ending(&self) -> Option<String> {
-        self.exit.as_ref().map(ToString::to_string).or_else(|| self.message.clone())
+        match (&self.exit, &self.message) {
+            (Some(exit), ill) => Some(exit.told(ill.as_ref())),
+            (None, message) => message.clone(),
+        }
     }
 }
 

@@ -78,15 +78,24 @@ fn holds(
     let running = matches!(seen.phase, Phase::Running { .. });
     match condition {
         // One that is about to run again is waited for.
-        Condition::Started => !matches!(needs.get(on), Some(Need::Start { .. })) && began(on, world),
+        Condition::Started => {
+            !matches!(needs.get(on), Some(Need::Start { .. })) && began(on, world)
+        }
         Condition::Healthy => {
             running && world.memory.of(on).is_some_and(|m| m.checks.serves(&seen.spec))
         }
         Condition::Completed => {
             let same = world.desired.agents.get(on).is_some_and(|w| w.instance == seen.instance);
-            same && matches!(&seen.phase, Phase::Exited(exit) if exit.is_success())
+            same && ended_well(on, world)
         }
     }
+}
+
+/// Whether an agent ended with exit code 0, and not for its health.
+pub(super) fn ended_well(name: &AgentName, world: World<'_>) -> bool {
+    let phase = world.observed.agents.get(name).map(|seen| &seen.phase);
+    let ill = world.memory.of(name).is_some_and(|memory| memory.ill.is_some());
+    !ill && matches!(phase, Some(Phase::Exited(exit)) if exit.is_success())
 }
 
 /// Whether what is wanted of an agent runs, or ran and ended: what only had to be started was.
@@ -112,7 +121,10 @@ fn job_holds(job: &DesiredJob, condition: Condition, world: World<'_>) -> bool {
                 && record.last().is_some_and(|last| last.outcome == Outcome::Succeeded)
         }
         Condition::Started if record.runs.is_empty() => {
-            let began = |last: &Ended| last.started_ms.is_some() && last.message.is_none();
+            // One that could not start has a reason and no exit.
+            let began = |last: &Ended| {
+                last.started_ms.is_some() && (last.exit.is_some() || last.message.is_none())
+            };
             record.last().is_some_and(began)
         }
         Condition::Started => names_of(&job.agent.spec).iter().any(|name| began(name, world)),

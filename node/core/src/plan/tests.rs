@@ -190,7 +190,12 @@ impl World {
         plan.status.values().all(|s| {
             matches!(
                 s.state,
-                State::Running | State::Completed | State::GaveUp | State::Stopped | State::Blocked
+                State::Running
+                    | State::Completed
+                    | State::Failed
+                    | State::GaveUp
+                    | State::Stopped
+                    | State::Blocked
             ) || (s.state == State::Waiting && !self.healthy)
         }) && self.observed.agents.values().all(|seen| {
             let probed = seen.spec.health_check.is_some() && self.healthy;
@@ -306,7 +311,7 @@ fn policies_end_where_they_say() {
         world.end(&name("few"), exit(1));
         world.settle();
     }
-    let expected = [("few".to_owned(), State::GaveUp), ("once".to_owned(), State::Completed)];
+    let expected = [("few".to_owned(), State::GaveUp), ("once".to_owned(), State::Failed)];
     assert_eq!(world.states(), expected);
 }
 
@@ -391,7 +396,7 @@ fn what_never_began_has_completed_nothing() {
     let message = "no such disk".to_owned();
     world.observed.agents.get_mut(&name("once")).unwrap().phase = Phase::Failed { message };
     let status = &world.plan().status[&name("once")];
-    assert_eq!(status.state, State::GaveUp);
+    assert_eq!(status.state, State::Failed);
     assert_eq!(status.detail.as_deref(), Some("no such disk"));
 }
 

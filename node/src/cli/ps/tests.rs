@@ -73,7 +73,7 @@ fn json_is_flat_and_camel_case() {
 #[test]
 fn only_what_rests_on_purpose_is_left_out() {
     assert!(!is_shown(State::Stopped) && !is_shown(State::Completed));
-    for state in [State::Running, State::BackOff, State::GaveUp, State::Blocked, State::Waiting] {
+    for state in [State::Running, State::BackOff, State::Failed, State::GaveUp, State::Blocked] {
         assert!(is_shown(state), "{state}");
     }
 }

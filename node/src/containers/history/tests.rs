@@ -63,9 +63,12 @@ fn what_it_was_stopped_for_is_known_of_the_end_that_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let containers = containers(folder.path());
     let name = "a".parse().unwrap();
-    let known = Circumstances { why: Some(Why::Unhealthy), ..Circumstances::default() };
-    containers.note_end(&name, &ended(1, false), known).unwrap();
-    assert_eq!(containers.stopped_for(&name, &ended(1, false)), Some(Why::Unhealthy));
+    let said = Some("health check: status 404".to_owned());
+    let why = Some(Why::Unhealthy);
+    let known = Circumstances { why, said: said.clone(), ..Circumstances::default() };
+    let noted = containers.note_end(&name, &ended(1, false), known).unwrap().unwrap();
+    assert_eq!(noted.in_words(), "exit code 3, unhealthy: health check: status 404");
+    assert_eq!(containers.stopped_for(&name, &ended(1, false)), Some((Why::Unhealthy, said)));
     assert_eq!(containers.stopped_for(&name, &ended(2, false)), None, "another end");
     let live = Phase::Running { pid: 1, since: skerry_core::time::Tick(1) };
     let mut found = ended(1, false);

@@ -81,9 +81,90 @@ fn what_the_node_has_stopped_has_not_failed_for_the_next_process_either() {
     world.end(&name("once"), exit(143));
     let instance = world.observed.agents[&name("once")].instance;
     world.memory = Memory::default();
-    world.memory.recall(&name("once"), instance, 0, Some(Why::Down), world.now);
+    world.memory.recall(&name("once"), instance, 0, Some((Why::Down, None)), world.now);
     world.settle();
     assert!(world.running("once"));
+}
+
+#[test]
+fn what_ended_badly_has_failed_and_who_waits_for_it_says_so() {
+    let mut setup = spec("setup");
+    setup.restart = Some(Restart::Never);
+    let mut app = spec("app");
+    app.depends_on.insert(name("setup"), Condition::Completed);
+    let mut world = World::new(&[app, setup]);
+    let told = |world: &mut World| {
+        let status = world.plan().status;
+        (status[&name("setup")].state, status[&name("app")].detail.clone().unwrap_or_default())
+    };
+    let plan = world.plan();
+    world.obey(&plan);
+    world.run_starting();
+    let waits = "for 'setup' to be completed".to_owned();
+    assert_eq!(told(&mut world), (State::Running, waits.clone()));
+    world.end(&name("setup"), exit(1));
+    assert_eq!(told(&mut world), (State::Failed, format!("{waits}, which is failed: exit code 1")));
+    let killed = Exit { code: None, signal: Some(9), ..exit(0) };
+    world.end(&name("setup"), killed);
+    let expected = format!("{waits}, which is failed: killed by signal 9");
+    assert_eq!(told(&mut world), (State::Failed, expected));
+    world.end(&name("setup"), exit(0));
+    assert_eq!(told(&mut world).0, State::Completed);
+}
+
+#[test]
+fn who_waits_for_a_job_that_failed_says_so() {
+    let mut setup = spec("setup");
+    setup.job = Some(crate::agent::Job::once());
+    let mut app = spec("app");
+    app.depends_on.insert(name("setup"), Condition::Completed);
+    let mut world = World::new(&[app, setup]);
+    world.book = book(r#""attempts":1,"startedMs":1,"outcome":"failed","message":"no disk""#);
+    let detail = world.plan().status[&name("app")].detail.clone();
+    let expected = "for 'setup' to be completed, which is gave-up: last run failed: no disk";
+    assert_eq!(detail.as_deref(), Some(expected));
+}
+
+#[test]
+fn what_was_ended_for_its_health_says_what_the_check_said() {
+    let mut ill = spec("ill");
+    ill.restart = Some(Restart::Never);
+    ill.health_check =
+        serde_json::from_str(r#"{"tcp":{"port":1},"interval":"1s","retries":1}"#).unwrap();
+    let mut app = spec("app");
+    app.depends_on.insert(name("ill"), Condition::Completed);
+    let mut world = World::new(&[app, ill]);
+    world.healthy = false;
+    for _ in 0..10 {
+        let plan = world.plan();
+        world.obey(&plan);
+        world.run_starting();
+        world.now = Tick(world.now.0 + 500);
+    }
+    assert!(world.log.iter().any(|line| line.contains("Unhealthy")), "{:?}", world.log);
+    let expected = "unhealthy: health check: ill; exit code 0";
+    // However well it took it.
+    world.end(&name("ill"), exit(0));
+    let told = |world: &mut World| {
+        let status = world.plan().status[&name("ill")].clone();
+        (status.state, status.detail.unwrap())
+    };
+    assert_eq!(told(&mut world), (State::Failed, expected.to_owned()));
+    assert_eq!(world.plan().status[&name("app")].state, State::Waiting);
+    let instance = world.observed.agents[&name("ill")].instance;
+    let said = Some("health check: ill".to_owned());
+    world.memory = Memory::default();
+    world.memory.recall(&name("ill"), instance, 0, Some((Why::Unhealthy, said)), world.now);
+    assert_eq!(told(&mut world), (State::Failed, expected.to_owned()));
+}
+
+#[test]
+fn a_state_of_a_later_version_is_read_as_unknown() {
+    let read = |text: &str| serde_json::from_str::<State>(text).unwrap();
+    assert_eq!(read(r#""frozen""#), State::Unknown);
+    for state in [State::Failed, State::GaveUp, State::BackOff] {
+        assert_eq!(read(&format!("\"{state}\"")), state);
+    }
 }
 
 #[test]
