@@ -47,6 +47,16 @@ pub struct AgentList {
     pub agents: BTreeMap<AgentName, Status>,
     /// When each running agent began, in milliseconds since 1970 by the node's clock.
     pub started_at_ms: BTreeMap<AgentName, u64>,
+    /// Of each agent with replicas, the names that these run under.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replicas: BTreeMap<AgentName, Vec<AgentName>>,
+}
+
+impl AgentList {
+    /// The names that an agent runs under: those of its replicas, or its own.
+    pub fn parts(&self, name: &AgentName) -> Vec<AgentName> {
+        self.replicas.get(name).cloned().unwrap_or_else(|| vec![name.clone()])
+    }
 }
 
 /// Everything known of one agent.
@@ -137,7 +147,7 @@ pub struct PastExit {
     /// What it was stopped for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<Why>,
-    /// Why it could not be started.
+    /// Why it could not be started, or what the check said that it was stopped for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// How long it ran.
@@ -162,7 +172,11 @@ impl PastExit {
         match (self.reason, self.why) {
             (Reason::OutOfMemory, _) => format!("{ended}, out of memory"),
             (Reason::NotStarted, _) => format!("not started: {ended}"),
-            (_, Some(why)) => format!("{ended}, {why}"),
+            (_, Some(why)) => {
+                let said = self.message.as_ref().filter(|said| **said != ended);
+                let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+                format!("{ended}, {why}{said}")
+            }
             _ => ended,
         }
     }

@@ -118,7 +118,7 @@ enum Verb {
     Exec(exec::ExecArgs),
     /// Stop agents, and keep them stopped
     Stop(changes::Names),
-    /// Start stopped agents again
+    /// Start agents that were stopped or have ended
     Start(changes::Names),
     /// Run agents anew
     Restart(changes::Names),

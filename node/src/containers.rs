@@ -104,6 +104,12 @@ struct AgentFile {
     format: u32,
     instance: Digest,
     spec: AgentSpec,
+    /// How often in a row it had failed before this run.
+    #[serde(default)]
+    failures: u32,
+    /// Why it could not even be launched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
 }
 
 fn first_format() -> u32 {
@@ -119,16 +125,19 @@ pub struct Found {
     pub state: Option<State>,
     /// It was asked to end before it did.
     pub stop_requested: bool,
+    /// How often in a row it had failed before.
+    pub failures: u32,
 }
 
 impl Found {
     /// An agent that could not even be launched.
-    pub fn failed(wanted: &DesiredAgent, message: String) -> Self {
+    pub fn failed(wanted: &DesiredAgent, failures: u32, message: String) -> Self {
         let (instance, spec) = (wanted.instance, wanted.spec.clone());
         Self {
             seen: ObservedAgent { instance, spec, phase: Phase::Failed { message } },
             state: None,
             stop_requested: false,
+            failures,
         }
     }
 }
@@ -249,7 +258,7 @@ impl Containers {
         let mut stop_requested = false;
         let (phase, state) = match skerry_runtime::observe(&run_dir) {
             Ok(Observation::Absent) => {
-                let message = "it was never launched".to_owned();
+                let message = file.failure.unwrap_or_else(|| "it was never launched".to_owned());
                 (Phase::Failed { message }, None)
             }
             Ok(Observation::Starting { .. }) => (Phase::Starting, None),
@@ -268,10 +277,10 @@ impl Containers {
             Err(error) => (Phase::Failed { message: error.to_string() }, None),
         };
         let seen = ObservedAgent { instance: file.instance, spec: Arc::new(file.spec), phase };
-        Some(Found { seen, state, stop_requested })
+        Some(Found { seen, state, stop_requested, failures: file.failures })
     }
 
-    /// Starts an agent. What becomes of it is seen by [`Self::look`].
+    /// Starts an agent that has failed so often in a row. What becomes of it is seen by [`Self::look`].
     ///
     /// # Errors
     /// It cannot be launched at all.
@@ -279,6 +288,7 @@ impl Containers {
         &self,
         wanted: &DesiredAgent,
         image: &skerry_images::Image,
+        failures: u32,
     ) -> Result<MonitorHandle, ContainerError> {
         let run_dir = self.run_dir(&wanted.spec.name);
         // For this user alone: what it holds is the agent's own business.
@@ -295,8 +305,19 @@ impl Containers {
                 return Err(error);
             }
         };
-        write_agent(&run_dir, wanted)?;
+        write_agent(&run_dir, wanted, failures, None)?;
         Ok(skerry_runtime::spawn(Path::new("/proc/self/exe"), &run_dir, &launch)?)
+    }
+
+    /// Leaves a record of a start that failed, so that the next node process knows of it. Without
+    /// room for it there is none, and the start is tried again then.
+    pub fn leave_failure(&self, wanted: &DesiredAgent, failures: u32, message: &str) {
+        let run_dir = self.run_dir(&wanted.spec.name);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&run_dir);
+        let message = message.chars().take(history::MESSAGE_MAX).collect();
+        if made.is_err() || write_agent(&run_dir, wanted, failures, Some(message)).is_err() {
+            let _ = fs::remove_dir(&run_dir);
+        }
     }
 
     /// Gives a running agent what can be changed without a restart: its limits in the kernel, and the
@@ -307,7 +328,8 @@ impl Containers {
     pub fn adjust(&self, wanted: &DesiredAgent) -> Result<(), ContainerError> {
         let run_dir = self.run_dir(&wanted.spec.name);
         skerry_runtime::set_limits(&run_dir, &launch::limits(&wanted.spec))?;
-        write_agent(&run_dir, wanted)
+        let failures = read_agent(&run_dir).map_or(0, |file| file.failures);
+        write_agent(&run_dir, wanted, failures, None)
     }
 
     /// Asks an agent's program to end, by what was agreed on when it was started.
@@ -373,11 +395,18 @@ impl Containers {
     }
 }
 
-fn write_agent(run_dir: &Path, wanted: &DesiredAgent) -> Result<(), ContainerError> {
+fn write_agent(
+    run_dir: &Path,
+    wanted: &DesiredAgent,
+    failures: u32,
+    failure: Option<String>,
+) -> Result<(), ContainerError> {
     let file = AgentFile {
         format: AGENT_FORMAT,
         instance: wanted.instance,
         spec: AgentSpec::clone(&wanted.spec),
+        failures,
+        failure,
     };
     // Names, numbers and lists always serialise.
     let content = serde_json::to_vec(&file).unwrap_or_default();

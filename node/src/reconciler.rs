@@ -299,6 +299,12 @@ impl Reconciler {
         self.look(name);
         if let Some(found) = self.found.get(name) {
             tracing::info!(agent = %name, phase = ?found.seen.phase, "found");
+            // How often a run of a job was tried is in the book.
+            if found.seen.spec.job.is_none() {
+                let stopped = self.containers.stopped_for(name, found);
+                let (instance, failures) = (found.seen.instance, found.failures);
+                self.memory.recall(name, instance, failures, stopped, clock::tick());
+            }
         }
     }
 

@@ -127,7 +127,7 @@ fn restart_policies_are_kept() {
     run("good", "on-failure", "0");
     run("again", "always", "0");
 
-    let never = node.until_state("never", "completed");
+    let never = node.until_state("never", "failed");
     assert_eq!((&never["exit"]["code"], &never["restarts"]), (&3.into(), &0.into()), "{never}");
     let good = node.until_state("good", "completed");
     assert_eq!((&good["exit"]["code"], &good["restarts"]), (&0.into(), &0.into()), "{good}");
@@ -153,7 +153,7 @@ fn an_agent_that_ends_at_once_is_told_as_it_was() {
     }
     let flags = ["run", "--name", "bad", "--restart", "never", "--entrypoint", "/bin/false"];
     let failed = node.cli([&flags[..], &["sensor"]].concat());
-    let bad = node.until_state("bad", "completed");
+    let bad = node.until_state("bad", "failed");
     assert_eq!(bad["exit"]["code"], 1, "{bad}");
     let told = failed.status.success() || failed.stderr.contains("skerry logs bad");
     assert!(told, "seen running, or told with the next step: {failed}");

@@ -58,6 +58,21 @@ fn a_run_that_fails_is_tried_again_under_the_same_id() {
 }
 
 #[test]
+fn a_run_that_cannot_start_says_why() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    node.apply("{name: odd, image: sensor, job: {}, security: {devices: [{path: /dev/nope}]}}");
+    let run = ended(&node, "odd", 1).remove(0);
+    assert_eq!(run["outcome"], "failed", "{run}");
+    assert!(run["message"].as_str().unwrap().contains("/dev/nope"), "{run}");
+    let table = node.cli(["jobs", "odd"]).ok().stdout;
+    assert!(table.contains("/dev/nope"), "{table}");
+    let told = node.until_state("odd", "gave-up");
+    assert!(told["detail"].as_str().unwrap().contains("'/dev/nope' is not"), "{told}");
+}
+
+#[test]
 fn one_that_runs_once_does_not_run_again_by_itself_and_does_when_asked() {
     let scratch = Scratch::new();
     let mut node = Node::setup(&scratch, "box").start();

@@ -97,6 +97,40 @@ fn the_back_off_is_as_the_spec_says_and_failures_in_a_row_end() {
 }
 
 #[test]
+fn what_gave_up_stays_so_when_the_node_s_process_is_another() {
+    let scratch = Scratch::new();
+    let mut node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    let policy = "restart: 'on-failure:2', restartBackoff: {initial: 10ms, max: 50ms}";
+    node.apply(&format!(
+        "agents:\n\
+         - {{name: bad, image: sensor, command: [/bin/sh, -c, 'echo try; exit 3'], {policy}}}\n\
+         - {{name: never, image: sensor, env: {{A: {{from: secret, name: none, key: a}}}}, {policy}}}"
+    ));
+    let ends = |node: &Node, name: &str| node.inspect(name)["history"].clone();
+    let gave_up = |node: &Node| ["bad", "never"].map(|name| node.until_state(name, "gave-up"));
+    let before = gave_up(&node);
+    assert_eq!(node.lines_of("bad"), ["try", "try", "try"]);
+    let history = (ends(&node, "bad"), ends(&node, "never"));
+    for _ in 0..2 {
+        node.kill9();
+        node.restart();
+        let after = gave_up(&node);
+        for (before, after) in before.iter().zip(&after) {
+            assert_eq!(after["detail"], before["detail"], "{after}");
+        }
+    }
+    assert_eq!(node.lines_of("bad").len(), 3, "it was not run again");
+    assert_eq!((ends(&node, "bad"), ends(&node, "never")), history);
+    // Who asks for it gets three tries more.
+    let _ = node.cli(["start", "bad"]);
+    node.until("three more tries", PATIENCE, |node| {
+        (node.lines_of("bad").len() == 6).then_some(())
+    });
+    let _ = node.until_state("bad", "gave-up");
+}
+
+#[test]
 fn history_outlives_the_node_and_says_why() {
     let scratch = Scratch::new();
     let mut node = Node::setup(&scratch, "box").start();
@@ -133,4 +167,44 @@ fn replicas_come_and_go_and_leave_the_others_alone() {
     });
     assert!(!lives(first.1) && !lives(third));
     assert_eq!(pid("web-0"), first.0);
+}
+
+#[test]
+fn replicas_are_changed_together_and_looked_at_one_by_one() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    node.apply("{name: web, image: sensor, replicas: 2, stop: {grace: 500ms}}");
+    let pid = |name: &str| node.until_state(name, "running")["pid"].as_u64().unwrap();
+    let first = (pid("web-0"), pid("web-1"));
+
+    let both = node.cli(["inspect", "web"]).ok().json();
+    let names: Vec<_> = both.as_array().unwrap().iter().map(|agent| &agent["name"]).collect();
+    assert_eq!(names, ["web-0", "web-1"]);
+    for verb in [&["logs", "web"][..], &["exec", "web", "/bin/true"]] {
+        let told = node.cli(verb).refused().stderr;
+        assert!(told.contains("runs as web-0, web-1; name one of these"), "{told}");
+    }
+    for verb in [&["rm", "-f", "web-0"][..], &["rm", "web-0"], &["stop", "web-0"]] {
+        let begun = Instant::now();
+        let told = node.cli(verb).refused().stderr;
+        assert!(told.contains("'web'") && begun.elapsed().as_secs() < 10, "{told}");
+    }
+    assert_eq!((pid("web-0"), pid("web-1")), first);
+
+    let _ = node.cli(["restart", "web"]).ok();
+    let second = (node.pid_of("web-0"), node.pid_of("web-1"));
+    assert!(first.0 != second.0 && first.1 != second.1, "it waits until both run anew");
+    let told = node.cli(["rm", "web"]).refused().stderr;
+    assert!(told.contains("skerry stop web,"), "{told}");
+    let _ = node.cli(["stop", "web"]).ok();
+    assert!(!lives(second.0) && !lives(second.1), "it waits until both are stopped");
+    let _ = node.cli(["rm", "web"]).ok();
+    assert!(node.agent("web-0").is_none() && node.agent("web-1").is_none());
+
+    node.apply("{name: web, image: sensor, replicas: 2, stop: {grace: 500ms}}");
+    let listed = node.cli(["ps", "-aq"]).ok().stdout;
+    let removed = node.cli(["rm", "-f"].into_iter().chain(listed.lines())).ok();
+    assert_eq!(removed.stdout, "web\n", "all replicas are the agent");
+    assert_eq!(node.cli(["ps", "-aq"]).ok().stdout, "");
 }

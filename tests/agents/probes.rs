@@ -147,6 +147,29 @@ fn a_startup_that_never_comes_runs_it_anew() {
     });
     let history = node.inspect("stuck")["history"].clone();
     assert_eq!(history[0]["reason"], "unhealthy", "{history}");
+    assert!(history[0]["message"].as_str().unwrap().contains("/tmp/never"), "{history}");
+}
+
+#[test]
+fn one_that_was_ended_for_its_health_has_failed_and_says_why_after_a_restart_too() {
+    let scratch = Scratch::new();
+    let mut node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    node.apply(
+        "agents:\n- {name: ill, image: sensor, restart: never, stop: {grace: 200ms}, \
+          healthCheck: {file: {path: /tmp/never}, interval: 100ms, retries: 1}}\n\
+         - {name: app, image: sensor, dependsOn: {ill: completed}}",
+    );
+    let told = node.until_state("ill", "failed");
+    let detail = told["detail"].as_str().unwrap();
+    assert!(detail.starts_with("unhealthy: health check: "), "{told}");
+    assert!(detail.contains("/tmp/never"), "{told}");
+    let waits = node.until_state("app", "waiting");
+    assert!(waits["detail"].as_str().unwrap().ends_with(detail), "{waits}");
+    let counts = node.cli(["status", "--format", "json"]).ok().json();
+    assert_eq!(counts["agents"]["failed"], 1, "{counts}");
+    node.restart();
+    assert_eq!(node.until_state("ill", "failed")["detail"], detail);
 }
 
 #[test]

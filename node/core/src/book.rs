@@ -174,11 +174,8 @@ fn settle(
             None => gone(run, spec, now, &mut changed),
         };
         let Some(outcome) = outcome else { return true };
-        let exit = match seen.map(|seen| &seen.phase) {
-            Some(Phase::Exited(exit)) => Some(exit.clone()),
-            _ => None,
-        };
-        ended.push(run.end(outcome, exit, now.wall_ms));
+        let ill = memory.of(&agent).and_then(|memory| memory.ill.as_ref());
+        ended.push(run.end(outcome, seen.map(|seen| (&seen.phase, ill)), now.wall_ms));
         false
     });
     changed |= !ended.is_empty();

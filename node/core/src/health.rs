@@ -231,16 +231,26 @@ impl Checks {
         works && self.ready(spec).unwrap_or(true)
     }
 
-    /// Whether it must be started again.
-    pub fn must_restart(&self, spec: &AgentSpec) -> bool {
+    /// The check that it must be started again for, if it must.
+    pub fn must_restart(&self, spec: &AgentSpec) -> Option<Check> {
         if spec.startup.is_some() && self.startup.health() == Health::Unhealthy {
-            return true;
+            return Some(Check::Startup);
         }
         let restarts = spec
             .health_check
             .as_ref()
             .is_some_and(|check| check.on_unhealthy.unwrap_or_default() == OnUnhealthy::Restart);
-        restarts && self.health.health() == Health::Unhealthy
+        (restarts && self.health.health() == Health::Unhealthy).then_some(Check::Health)
+    }
+
+    /// What it was or must be started again for: which check, and what that said.
+    pub fn reason(&self, spec: &AgentSpec) -> String {
+        // Its spec may have changed since.
+        let check = self.must_restart(spec).unwrap_or(Check::Health);
+        match self.seen(check).message() {
+            Some(message) => format!("{check}: {message}"),
+            None => format!("{check} failed"),
+        }
     }
 
     /// Why the last probe failed, if one did.

@@ -1,9 +1,10 @@
 //! What the node remembers of its agents between two plans: failures in a row, stops under way,
 //! health.
 //!
-//! It may all be lost with the node process: then back-off begins anew and everything else is seen
-//! again. It learns from what is observed ([`Memory::learn`]) and from the steps that were carried
-//! out ([`Memory::note`]); [`crate::plan`] reads it.
+//! It may all be lost with the node process: what is written beside each run is recalled
+//! ([`Memory::recall`]), and everything else is seen again. It learns from what is observed
+//! ([`Memory::learn`]) and from the steps that were carried out ([`Memory::note`]); [`crate::plan`]
+//! reads it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub struct Remembered {
     pub stop: Option<Stopping>,
     /// What its checks say in this run.
     pub checks: Checks,
+    /// The check that this run was ended for, and what it said.
+    pub ill: Option<String>,
     /// Settings that the kernel refused to a running agent.
     pub refused: Option<Refused>,
     run: Option<Tick>,
@@ -77,6 +80,7 @@ impl Remembered {
             ended: None,
             stop: None,
             checks: Checks::default(),
+            ill: None,
             refused: None,
             run: None,
         }
@@ -88,6 +92,7 @@ impl Remembered {
             // A new run: what was known of the last one's health is over.
             Phase::Starting => {
                 self.ended = None;
+                self.ill = None;
                 self.run = None;
                 self.checks = Checks::default();
             }
@@ -120,7 +125,10 @@ impl Remembered {
                     self.failures = 0;
                 }
                 self.failures = self.failures.saturating_add(1);
-                let success = success && why != Some(Why::Unhealthy);
+                if why == Some(Why::Unhealthy) && self.ill.is_none() {
+                    self.ill = Some(self.checks.reason(&seen.spec));
+                }
+                let success = success && self.ill.is_none();
                 decide(policy, backoff, success, self.failures, jitter)
             }
         };
@@ -132,6 +140,29 @@ impl Memory {
     /// What is remembered of an agent.
     pub fn of(&self, name: &AgentName) -> Option<&Remembered> {
         self.agents.get(name)
+    }
+
+    /// How often in a row an instance of an agent has failed.
+    pub fn failures(&self, name: &AgentName, instance: Digest) -> u32 {
+        self.of(name).filter(|known| known.instance == instance).map_or(0, |known| known.failures)
+    }
+
+    /// Takes in what is written of a run that an earlier node process left: how often in a row it had
+    /// failed before, and, if it has ended, what it was stopped for and what its check had said.
+    pub fn recall(
+        &mut self,
+        name: &AgentName,
+        instance: Digest,
+        failures: u32,
+        stopped: Option<(Why, Option<String>)>,
+        now: Tick,
+    ) {
+        let mut recalled = Remembered::new(instance, failures);
+        if let Some((why, said)) = stopped {
+            recalled.stop = Some(Stopping { since: now, killed: None, why });
+            recalled.ill = said.filter(|_| why == Why::Unhealthy);
+        }
+        self.agents.insert(name.clone(), recalled);
     }
 
     /// Takes in what is observed. Each end is judged once; `jitter` gives a random number for each.
@@ -183,6 +214,7 @@ impl Memory {
                 remembered.restarts = remembered.restarts.saturating_add(1);
                 // It may have ended again before it is looked at: that is another end.
                 remembered.ended = None;
+                remembered.ill = None;
             }
             Step::Clean { .. } => remembered.stop = None,
             Step::Adjust { .. } => {}

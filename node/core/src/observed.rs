@@ -88,6 +88,14 @@ impl Exit {
     pub fn is_success(&self) -> bool {
         self.code == Some(0) && !self.oom_killed
     }
+
+    /// In words, with what a check had said if it was stopped for that.
+    pub fn told(&self, ill: Option<&String>) -> String {
+        match ill {
+            Some(ill) => format!("unhealthy: {ill}; {self}"),
+            None => self.to_string(),
+        }
+    }
 }
 
 impl std::fmt::Display for Exit {

@@ -102,7 +102,7 @@ fn runs(job: &JobDetail) -> Vec<Vec<String>> {
             outcome(ended.outcome).to_owned(),
             took.map_or_else(nothing, units::span),
             ended.attempts.to_string(),
-            ended.exit.as_ref().map_or_else(nothing, ToString::to_string),
+            ended.ending().unwrap_or_else(nothing),
         ]
     });
     running.chain(ended).collect()

@@ -29,7 +29,8 @@ pub async fn run(client: &Client, state_dir: &Path, args: RunArgs) -> anyhow::Re
 }
 
 async fn refuse_taken(client: &Client, name: &AgentName) -> anyhow::Result<()> {
-    if client.agents(None).await?.agents.contains_key(name) {
+    let list = client.agents(None).await?;
+    if list.agents.contains_key(name) || list.replicas.contains_key(name) {
         let text = format!(
             "agent '{name}' exists already; remove it first: skerry rm -f {name}, \
              or replace it: skerry run --replace …"

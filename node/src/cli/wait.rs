@@ -42,15 +42,18 @@ fn judge(goal: Goal, status: Option<&Status>) -> Verdict {
         (Goal::Stopped | Goal::Gone, None) => Verdict::Reached,
         (Goal::Running, Some(status)) => match status.state {
             State::Running => Verdict::Reached,
-            State::Starting | State::Stopping | State::Waiting => Verdict::NotYet,
+            State::Starting | State::Stopping | State::Waiting | State::Unknown => Verdict::NotYet,
             State::Completed if status.exit.as_ref().is_some_and(Exit::is_success) => {
                 Verdict::Reached
             }
             // It runs when it is due.
             State::Scheduled => Verdict::Reached,
-            State::Completed | State::BackOff | State::GaveUp | State::Stopped | State::Blocked => {
-                Verdict::Never
-            }
+            State::Completed
+            | State::Failed
+            | State::BackOff
+            | State::GaveUp
+            | State::Stopped
+            | State::Blocked => Verdict::Never,
         },
         (Goal::Stopped, Some(status)) => match status.state {
             State::Running | State::Starting | State::Stopping => Verdict::NotYet,

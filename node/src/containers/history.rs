@@ -17,13 +17,15 @@ const FILE_MAX: u64 = 256 * 1024;
 /// So many are kept.
 const KEPT: usize = 10;
 /// Longer messages are cut.
-const MESSAGE_MAX: usize = 1000;
+pub(super) const MESSAGE_MAX: usize = 1000;
 
 /// What is known of an end besides what is found.
 #[derive(Debug, Clone, Default)]
 pub struct Circumstances {
     /// What it was stopped for, if it was.
     pub why: Option<Why>,
+    /// What the check said that it was stopped for.
+    pub said: Option<String>,
     /// How often it had been started again before.
     pub restarts: u32,
     /// The run of a job that it was.
@@ -36,6 +38,15 @@ impl Containers {
     /// The last ends of an agent, newest first. A file that cannot be read counts as none.
     pub fn exits(&self, name: &AgentName) -> Vec<PastExit> {
         read(&self.log_dir(name))
+    }
+
+    /// What an agent was stopped for that is found ended, and what its check had said, as far as that
+    /// is written down.
+    pub fn stopped_for(&self, name: &AgentName, found: &Found) -> Option<(Why, Option<String>)> {
+        let ended = past(found, Circumstances::default())?;
+        let last = self.exits(name).into_iter().next()?;
+        let same = ended.ran_ms.is_some() && is_same(&last, &ended);
+        last.why.filter(|_| same).map(|why| (why, last.message))
     }
 
     /// Writes down how an agent ended, unless that is written already; what was written.
@@ -92,7 +103,7 @@ fn past(found: &Found, known: Circumstances) -> Option<PastExit> {
         code: None,
         signal: None,
         why: known.why,
-        message: None,
+        message: known.said,
         ran_ms: None,
         finished_at_ms: known.now_ms,
         restarts: known.restarts,

@@ -80,14 +80,39 @@ impl Node {
             revision: snapshot.revision,
             agents: (*snapshot.status).clone(),
             started_at_ms: started.collect(),
+            replicas: self.replicas(),
         };
         json(StatusCode::OK, &list)
     }
 
+    fn replicas(&self) -> BTreeMap<AgentName, Vec<AgentName>> {
+        let mut replicas: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (name, agent) in &self.ledger.borrow().desired.agents {
+            if *name != agent.of {
+                replicas.entry(agent.of.clone()).or_default().push(name.clone());
+            }
+        }
+        replicas
+    }
+
+    /// There is no agent that runs under a name.
+    pub(super) fn unknown(&self, name: &str) -> Response<Body> {
+        let replicas = self.replicas();
+        let parts = name.parse::<AgentName>().ok().and_then(|name| replicas.get(&name));
+        let error = match parts {
+            Some(parts) => {
+                let parts: Vec<_> = parts.iter().map(AgentName::as_str).collect();
+                format!("agent '{name}' runs as {}; name one of these", parts.join(", "))
+            }
+            None => format!("agent '{name}' is not known on this node; see: skerry ps -a"),
+        };
+        refuse(StatusCode::NOT_FOUND, error)
+    }
+
     pub(super) fn detail(&self, name: &str) -> Response<Body> {
         let snapshot = self.snapshots.borrow().clone();
-        let Ok(name) = name.parse::<AgentName>() else { return unknown(name) };
-        let Some(status) = snapshot.status.get(&name) else { return unknown(name.as_str()) };
+        let Ok(name) = name.parse::<AgentName>() else { return self.unknown(name) };
+        let Some(status) = snapshot.status.get(&name) else { return self.unknown(name.as_str()) };
         let desired = self.ledger.borrow().desired.clone();
         let wanted = desired.agents.get(&name);
         let wanted = wanted.or_else(|| desired.jobs.get(&name).map(|job| &job.agent));
@@ -150,7 +175,7 @@ impl Node {
             "remove" => Verb::Remove,
             other => return refuse(StatusCode::NOT_FOUND, format!("no such verb: {other}")),
         };
-        let Ok(name) = name.parse() else { return unknown(name) };
+        let Ok(name) = name.parse() else { return self.unknown(name) };
         let before = self.snapshots.borrow().revision;
         answer(self.desk.change(name, verb).await, before)
     }
@@ -243,13 +268,12 @@ pub(super) fn answer(applied: Result<Applied, LedgerError>, revision: u64) -> Re
 
 fn failed(error: &LedgerError) -> Response<Body> {
     let status = match error {
-        LedgerError::Unknown(_) | LedgerError::UnknownConfig(_) | LedgerError::Part(..) => {
-            StatusCode::NOT_FOUND
-        }
+        LedgerError::Unknown(_) | LedgerError::UnknownConfig(_) => StatusCode::NOT_FOUND,
         LedgerError::NoLocal => StatusCode::FORBIDDEN,
-        LedgerError::Fleet(..) | LedgerError::Needed(..) | LedgerError::Admit(_) => {
-            StatusCode::CONFLICT
-        }
+        LedgerError::Fleet(..)
+        | LedgerError::Part(..)
+        | LedgerError::Needed(..)
+        | LedgerError::Admit(_) => StatusCode::CONFLICT,
         LedgerError::Spec(_) => StatusCode::BAD_REQUEST,
         LedgerError::Random(_) | LedgerError::Closed => StatusCode::SERVICE_UNAVAILABLE,
         LedgerError::Store(StoreError::Disk { .. }) => StatusCode::INSUFFICIENT_STORAGE,
@@ -273,9 +297,4 @@ fn in_words(applied: &Applied) -> Option<Changed> {
     });
     let told: Vec<_> = told.collect();
     (!told.is_empty()).then(|| Changed(told.join("; ")))
-}
-
-pub(super) fn unknown(name: &str) -> Response<Body> {
-    let error = format!("agent '{name}' is not known on this node; see: skerry ps -a");
-    refuse(StatusCode::NOT_FOUND, error)
 }

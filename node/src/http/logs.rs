@@ -19,7 +19,7 @@ use skerry_core::plan::State;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, watch};
 
-use super::{Body, Node, answers, refuse, value};
+use super::{Body, Node, refuse, value};
 use crate::readable;
 use crate::reconciler::Snapshot;
 
@@ -31,11 +31,11 @@ const TAIL_MAX: usize = 100_000;
 const LINE_MAX: u64 = 64 * 1024;
 
 pub(super) async fn stream(node: &Node, name: &str, query: &str) -> Response<Body> {
-    let Ok(agent) = name.parse::<AgentName>() else { return answers::unknown(name) };
+    let Ok(agent) = name.parse::<AgentName>() else { return node.unknown(name) };
     let folder = node.containers.log_dir(&agent);
     let known = node.snapshots.borrow().status.contains_key(&agent);
     if !known && !folder.exists() {
-        return answers::unknown(name);
+        return node.unknown(name);
     }
     let tail = match value(query, "tail").map(str::parse::<usize>) {
         None => None,
@@ -161,7 +161,7 @@ impl LogReader {
 
 /// Whether an agent ended for good, or is gone.
 fn is_over(snapshot: &Snapshot, agent: &AgentName) -> bool {
-    let ended = [State::Completed, State::Stopped, State::GaveUp];
+    let ended = [State::Completed, State::Failed, State::Stopped, State::GaveUp];
     snapshot.status.get(agent).is_none_or(|status| ended.contains(&status.state))
 }
 

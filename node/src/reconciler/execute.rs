@@ -6,7 +6,7 @@ use skerry_core::desired::{Desired, DesiredAgent, Source};
 use skerry_core::document::Document;
 use skerry_core::health::Check;
 use skerry_core::ids::AgentName;
-use skerry_core::plan::Step;
+use skerry_core::plan::{Step, Why};
 
 use super::Reconciler;
 use crate::clock;
@@ -69,11 +69,12 @@ impl Reconciler {
             // A run that was started and not written down would be started too often.
             self.note_attempt(run)?;
         }
+        let failures = self.memory.failures(name, wanted.instance);
         let launched = self
             .images
             .image(&wanted.spec.image)
             .map_err(StepError::from)
-            .and_then(|image| Ok(self.containers.start(wanted, &image)?));
+            .and_then(|image| Ok(self.containers.start(wanted, &image, failures)?));
         match launched {
             Ok(monitor) => {
                 tracing::info!(agent = %name, image = %wanted.spec.image, "starting");
@@ -93,7 +94,9 @@ impl Reconciler {
                     return Err(error);
                 }
                 // It backs off like one that started and failed.
-                let failed = Found::failed(wanted, told(&error));
+                let message = told(&error);
+                self.containers.leave_failure(wanted, failures, &message);
+                let failed = Found::failed(wanted, failures, message);
                 self.judge_start(name, &failed.seen.phase);
                 self.note_end(name, &failed);
                 self.found.insert(name.clone(), failed);
@@ -111,8 +114,11 @@ impl Reconciler {
         let of_run = |wanted: &DesiredAgent| wanted.run.as_ref().map(|run| run.execution.clone());
         let with_runs = self.kept.book.lay_over(&self.ledger.borrow().desired);
         let wanted = with_runs.agents.get(name).filter(|w| w.instance == found.seen.instance);
+        let why = remembered.and_then(|memory| memory.stop).map(|stop| stop.why);
+        let ill = remembered.filter(|_| why == Some(Why::Unhealthy));
         let known = Circumstances {
-            why: remembered.and_then(|memory| memory.stop).map(|stop| stop.why),
+            why,
+            said: ill.map(|memory| memory.checks.reason(&found.seen.spec)),
             restarts: remembered.map_or(0, |memory| memory.restarts),
             execution: wanted.and_then(of_run),
             now_ms: clock::wall_ms(),

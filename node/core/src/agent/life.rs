@@ -114,7 +114,7 @@ impl Backoff {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Condition {
-    /// Its process runs.
+    /// Its process runs, or has run and ended.
     Started,
     /// Its health check passes, and it is ready.
     Healthy,

@@ -4,9 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::desired::RunRef;
 use crate::ids::Digest;
-use crate::observed::Exit;
+use crate::observed::{Exit, Phase};
 use crate::plan::Why;
 use crate::time::Tick;
+
+/// Longer reasons are cut: some hundred may be kept of each job.
+const MESSAGE_MAX: usize = 300;
 
 /// One job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,7 +114,19 @@ impl Run {
         RunRef { execution: self.execution.clone(), attempts: self.attempts }
     }
 
-    pub(super) fn end(&self, outcome: Outcome, exit: Option<Exit>, finished_ms: i64) -> Ended {
+    /// The end of a run, with what is found of its last try and what its check said of that.
+    pub(super) fn end(
+        &self,
+        outcome: Outcome,
+        found: Option<(&Phase, Option<&String>)>,
+        finished_ms: i64,
+    ) -> Ended {
+        let (exit, message) = match found {
+            Some((Phase::Exited(exit), ill)) => (Some(exit.clone()), ill),
+            Some((Phase::Failed { message }, _)) => (None, Some(message)),
+            _ => (None, None),
+        };
+        let message = message.map(|message| message.chars().take(MESSAGE_MAX).collect());
         Ended {
             execution: self.execution.clone(),
             scheduled_ms: self.scheduled_ms,
@@ -120,6 +135,7 @@ impl Run {
             attempts: self.attempts,
             outcome,
             exit,
+            message,
         }
     }
 }
@@ -144,6 +160,19 @@ pub struct Ended {
     /// How its last try ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
+    /// Why its last try could not be started, or what the check said that it was stopped for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Ended {
+    /// How its last try ended or why it was not started, as far as that is known.
+    pub fn ending(&self) -> Option<String> {
+        match (&self.exit, &self.message) {
+            (Some(exit), ill) => Some(exit.told(ill.as_ref())),
+            (None, message) => message.clone(),
+        }
+    }
 }
 
 /// What came of a run.

@@ -305,6 +305,22 @@ fn a_run_ends_at_its_deadline_and_the_book_asks_to_be_woken_then() {
 }
 
 #[test]
+fn a_run_that_could_not_start_says_why_and_what_was_kept_before_is_read() {
+    let mut world = World::new("{}");
+    world.turn();
+    let message = "no such disk".to_owned();
+    world.observed.agents.get_mut(&name("job")).unwrap().phase = Phase::Failed { message };
+    world.turn();
+    let last = world.book.of(&name("job")).unwrap().last().unwrap().clone();
+    assert_eq!((last.outcome, last.exit.as_ref()), (Outcome::Failed, None));
+    assert_eq!(last.ending().as_deref(), Some("no such disk"));
+    let mut old = serde_json::to_value(&last).unwrap();
+    old.as_object_mut().unwrap().remove("message");
+    let old: Ended = serde_json::from_value(old).unwrap();
+    assert_eq!(old, Ended { message: None, ..last });
+}
+
+#[test]
 fn a_job_without_a_schedule_runs_once_until_it_changes_or_somebody_asks() {
     let mut world = World::new("{}");
     world.turn();

@@ -122,7 +122,7 @@ fn keep(
     if let Some(stopping) = memory.stop {
         return Need::Stop(stopping.why);
     }
-    if memory.checks.must_restart(&seen.spec) {
+    if memory.checks.must_restart(&seen.spec).is_some() {
         return Need::Stop(Why::Unhealthy);
     }
     let running = matches!(seen.phase, Phase::Running { .. });

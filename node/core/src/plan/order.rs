@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agent::Condition;
-use crate::book::Outcome;
+use crate::book::{Ended, Outcome};
 use crate::desired::{DesiredAgent, DesiredJob, names_of};
 use crate::ids::AgentName;
 use crate::observed::{Observed, Phase};
@@ -77,18 +77,42 @@ fn holds(
     let Some(seen) = world.observed.agents.get(on) else { return false };
     let running = matches!(seen.phase, Phase::Running { .. });
     match condition {
-        Condition::Started => running,
+        // One that is about to run again is waited for.
+        Condition::Started => {
+            !matches!(needs.get(on), Some(Need::Start { .. })) && began(on, world)
+        }
         Condition::Healthy => {
             running && world.memory.of(on).is_some_and(|m| m.checks.serves(&seen.spec))
         }
         Condition::Completed => {
             let same = world.desired.agents.get(on).is_some_and(|w| w.instance == seen.instance);
-            same && matches!(&seen.phase, Phase::Exited(exit) if exit.is_success())
+            same && ended_well(on, world)
         }
     }
 }
 
-/// A job is completed when its last run succeeded, though nothing of that run may be left.
+/// Whether an agent ended with exit code 0, and not for its health.
+pub(super) fn ended_well(name: &AgentName, world: World<'_>) -> bool {
+    let phase = world.observed.agents.get(name).map(|seen| &seen.phase);
+    let ill = world.memory.of(name).is_some_and(|memory| memory.ill.is_some());
+    !ill && matches!(phase, Some(Phase::Exited(exit)) if exit.is_success())
+}
+
+/// Whether what is wanted of an agent runs, or ran and ended: what only had to be started was.
+fn began(name: &AgentName, world: World<'_>) -> bool {
+    let Some(seen) = world.observed.agents.get(name) else { return false };
+    let wanted = world.desired.agents.get(name);
+    match seen.phase {
+        Phase::Running { .. } => true,
+        Phase::Exited(_) | Phase::Lost { .. } => {
+            wanted.is_some_and(|w| w.instance == seen.instance && w.halt.is_none())
+        }
+        Phase::Starting | Phase::Failed { .. } => false,
+    }
+}
+
+/// A job is completed when its last run succeeded, though nothing of that run may be left, and started
+/// when its last run has begun.
 fn job_holds(job: &DesiredJob, condition: Condition, world: World<'_>) -> bool {
     let Some(record) = world.book.of(&job.agent.of) else { return false };
     match condition {
@@ -96,7 +120,15 @@ fn job_holds(job: &DesiredJob, condition: Condition, world: World<'_>) -> bool {
             record.runs.is_empty()
                 && record.last().is_some_and(|last| last.outcome == Outcome::Succeeded)
         }
-        Condition::Started | Condition::Healthy => {
+        Condition::Started if record.runs.is_empty() => {
+            // One that could not start has a reason and no exit.
+            let began = |last: &Ended| {
+                last.started_ms.is_some() && (last.exit.is_some() || last.message.is_none())
+            };
+            record.last().is_some_and(began)
+        }
+        Condition::Started => names_of(&job.agent.spec).iter().any(|name| began(name, world)),
+        Condition::Healthy => {
             let running = |name: &AgentName| {
                 let seen = world.observed.agents.get(name);
                 seen.is_some_and(|seen| matches!(seen.phase, Phase::Running { .. }))

@@ -28,8 +28,11 @@ pub enum State {
     Waiting,
     /// It ended, and starts again after a while.
     BackOff,
-    /// It ended, and is done.
+    /// It ended well, and is done.
     Completed,
+    /// It ended with another exit code than 0, by a signal or unhealthy, or could not start, and
+    /// nothing will run it again.
+    Failed,
     /// It failed as often as it may.
     GaveUp,
     /// It was stopped by hand.
@@ -38,6 +41,9 @@ pub enum State {
     Blocked,
     /// A job between two runs.
     Scheduled,
+    /// A word of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 impl std::fmt::Display for State {
@@ -49,10 +55,12 @@ impl std::fmt::Display for State {
             Self::Waiting => "waiting",
             Self::BackOff => "back-off",
             Self::Completed => "completed",
+            Self::Failed => "failed",
             Self::GaveUp => "gave-up",
             Self::Stopped => "stopped",
             Self::Blocked => "blocked",
             Self::Scheduled => "scheduled",
+            Self::Unknown => "unknown",
         })
     }
 }
@@ -167,7 +175,10 @@ fn tell_job(job: &DesiredJob, world: World<'_>, last: Option<&Status>) -> Status
         (None, Some(why), _) => (State::Stopped, Some(why.to_string())),
         (None, None, Some(problem)) => (State::Blocked, Some(problem)),
         (None, None, None) => {
-            let detail = outcome.map(|outcome| format!("last run {outcome}"));
+            let detail = ended.map(|ended| match (ended.outcome, ended.ending()) {
+                (Outcome::Failed, Some(how)) => format!("last run failed: {how}"),
+                (outcome, _) => format!("last run {outcome}"),
+            });
             match (scheduled, outcome) {
                 (true, _) => (State::Scheduled, detail),
                 (false, Some(Outcome::Succeeded)) => (State::Completed, None),
@@ -217,7 +228,8 @@ fn state(
         Need::Obstacle => blocked(wanted.and_then(|w| w.obstacle.clone()).unwrap_or_default()),
         Need::Start { .. } => match wanted.and_then(|w| order::unmet(w, needs, world)) {
             Some((on, condition)) => {
-                (State::Waiting, Some(format!("for '{on}' to be {condition}")))
+                let now = standing(on, world, needs).unwrap_or_default();
+                (State::Waiting, Some(format!("for '{on}' to be {condition}{now}")))
             }
             None => (State::Starting, None),
         },
@@ -230,17 +242,38 @@ fn state(
     }
 }
 
+/// How a dependency stands that does not run: why who waits for it waits.
+fn standing(on: &AgentName, world: World<'_>, needs: &BTreeMap<AgentName, Need>) -> Option<String> {
+    let (state, detail) = match (world.desired.jobs.get(on), needs.get(on)) {
+        (Some(job), _) if !world.desired.agents.contains_key(on) => {
+            let told = tell_job(job, world, None);
+            (told.state, told.detail)
+        }
+        // Dependencies of several sources together may go round.
+        (_, None | Some(Need::Start { .. })) => return None,
+        (_, Some(need)) => state(on, *need, world, needs),
+    };
+    match (state, detail) {
+        (State::Running | State::Starting | State::Waiting, _) => None,
+        (state, Some(detail)) => Some(format!(", which is {state}: {detail}")),
+        (state, None) => Some(format!(", which is {state}")),
+    }
+}
+
 fn at_rest(
     name: &AgentName,
     wanted: Option<&DesiredAgent>,
     world: World<'_>,
 ) -> (State, Option<String>) {
-    let ending = match world.observed.agents.get(name).map(|seen| &seen.phase) {
+    let remembered = world.memory.of(name);
+    let ill = remembered.and_then(|m| m.ill.as_ref());
+    let phase = world.observed.agents.get(name).map(|seen| &seen.phase);
+    let ending = match phase {
         Some(Phase::Running { .. }) => {
-            return (State::Running, world.memory.of(name).and_then(|m| m.checks.message()));
+            return (State::Running, remembered.and_then(|m| m.checks.message()));
         }
         Some(Phase::Starting) => return (State::Starting, None),
-        Some(Phase::Exited(exit)) => Some(exit.to_string()),
+        Some(Phase::Exited(exit)) => Some(exit.told(ill)),
         Some(Phase::Failed { message }) => Some(message.clone()),
         Some(Phase::Lost { .. }) => Some("its monitor was killed".to_owned()),
         None => None,
@@ -250,16 +283,11 @@ fn at_rest(
         Some(why) => return (State::Stopped, Some(why.to_string())),
         None => {}
     }
-    let began = !matches!(
-        world.observed.agents.get(name).map(|seen| &seen.phase),
-        Some(Phase::Failed { .. })
-    );
-    let state = match world.memory.of(name).and_then(|m| m.ended) {
+    let state = match remembered.and_then(|m| m.ended) {
         Some((Verdict::Again(_), _)) => State::BackOff,
         Some((Verdict::GiveUp, _)) => State::GaveUp,
-        // What never ran has completed nothing.
-        Some((Verdict::Done, _)) if !began => State::GaveUp,
-        Some((Verdict::Done, _)) | None => State::Completed,
+        Some((Verdict::Done, _)) | None if order::ended_well(name, world) => State::Completed,
+        Some((Verdict::Done, _)) | None => State::Failed,
     };
     (state, ending)
 }

@@ -12,6 +12,8 @@ use crate::document::{ApiVersion, Document};
 use crate::ids::Digest;
 use crate::observed::{Exit, ObservedAgent};
 
+mod ends;
+
 fn name(text: &str) -> AgentName {
     text.parse().unwrap()
 }
@@ -30,6 +32,7 @@ struct World {
     desired: Desired,
     observed: Observed,
     memory: Memory,
+    book: Book,
     now: Tick,
     /// Programs that do not react to the polite signal.
     stubborn: bool,
@@ -44,6 +47,7 @@ impl World {
             desired: Desired::default(),
             observed: Observed::default(),
             memory: Memory::default(),
+            book: Book::default(),
             now: Tick(1000),
             stubborn: false,
             healthy: true,
@@ -70,7 +74,7 @@ impl World {
 
     fn plan(&mut self) -> Plan {
         self.memory.learn(&self.desired, &self.observed, self.now, || 0);
-        plan(&self.desired, &self.observed, &self.memory, &Book::default(), self.now)
+        plan(&self.desired, &self.observed, &self.memory, &self.book, self.now)
     }
 
     /// Does the steps of one plan, after checking what must hold of each.
@@ -122,9 +126,11 @@ impl World {
                 for (on, condition) in &wanted.spec.depends_on {
                     let phase = &self.observed.agents[on].phase;
                     let holds = match condition {
-                        Condition::Started | Condition::Healthy => {
-                            matches!(phase, Phase::Running { .. })
-                        }
+                        Condition::Started => matches!(
+                            phase,
+                            Phase::Running { .. } | Phase::Exited(_) | Phase::Lost { .. }
+                        ),
+                        Condition::Healthy => matches!(phase, Phase::Running { .. }),
                         Condition::Completed => {
                             matches!(phase, Phase::Exited(e) if e.is_success())
                         }
@@ -184,7 +190,12 @@ impl World {
         plan.status.values().all(|s| {
             matches!(
                 s.state,
-                State::Running | State::Completed | State::GaveUp | State::Stopped | State::Blocked
+                State::Running
+                    | State::Completed
+                    | State::Failed
+                    | State::GaveUp
+                    | State::Stopped
+                    | State::Blocked
             ) || (s.state == State::Waiting && !self.healthy)
         }) && self.observed.agents.values().all(|seen| {
             let probed = seen.spec.health_check.is_some() && self.healthy;
@@ -300,7 +311,7 @@ fn policies_end_where_they_say() {
         world.end(&name("few"), exit(1));
         world.settle();
     }
-    let expected = [("few".to_owned(), State::GaveUp), ("once".to_owned(), State::Completed)];
+    let expected = [("few".to_owned(), State::GaveUp), ("once".to_owned(), State::Failed)];
     assert_eq!(world.states(), expected);
 }
 
@@ -385,7 +396,7 @@ fn what_never_began_has_completed_nothing() {
     let message = "no such disk".to_owned();
     world.observed.agents.get_mut(&name("once")).unwrap().phase = Phase::Failed { message };
     let status = &world.plan().status[&name("once")];
-    assert_eq!(status.state, State::GaveUp);
+    assert_eq!(status.state, State::Failed);
     assert_eq!(status.detail.as_deref(), Some("no such disk"));
 }
 

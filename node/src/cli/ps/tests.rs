@@ -35,6 +35,7 @@ fn list() -> AgentList {
         revision: 7,
         agents: agents.map(|(name, status)| (name.parse().unwrap(), status)).into(),
         started_at_ms: [("camera".parse().unwrap(), 1_000_000)].into(),
+        replicas: BTreeMap::new(),
     }
 }
 
@@ -72,7 +73,7 @@ fn json_is_flat_and_camel_case() {
 #[test]
 fn only_what_rests_on_purpose_is_left_out() {
     assert!(!is_shown(State::Stopped) && !is_shown(State::Completed));
-    for state in [State::Running, State::BackOff, State::GaveUp, State::Blocked, State::Waiting] {
+    for state in [State::Running, State::BackOff, State::Failed, State::GaveUp, State::Blocked] {
         assert!(is_shown(state), "{state}");
     }
 }

@@ -33,6 +33,7 @@ fn an_agent_runs_will_run_or_cannot() {
         (State::Stopping, Verdict::NotYet),
         (State::Waiting, Verdict::NotYet),
         (State::BackOff, Verdict::Never),
+        (State::Failed, Verdict::Never),
         (State::GaveUp, Verdict::Never),
         (State::Blocked, Verdict::Never),
         (State::Stopped, Verdict::Never),
