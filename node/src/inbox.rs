@@ -57,8 +57,10 @@ pub fn take(ledger: &mut Ledger, bytes: &[u8]) -> Result<Fate, LedgerError> {
     let delivery = match result.and_then(|delivery| fresh(ledger.unproven, delivery)) {
         Ok(delivery) => delivery,
         Err(why) => {
+            // First what was learned: it may be that a thief's time has refused it.
+            remember(ledger, learned)?;
             ledger.time.doubt(&why, moment);
-            return refuse(ledger, received, why.to_string(), learned);
+            return refuse(ledger, received, why.to_string(), Learned::NOTHING);
         }
     };
     match accept::judge(ledger.document.as_deref(), &delivery) {

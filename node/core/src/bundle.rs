@@ -366,9 +366,9 @@ fn take(
     };
     let director_roots = roots(&bundle.director.roots, director);
     let images_roots = roots(&bundle.images.roots, images);
-    // Whoever held a key that was taken away may have pushed the floor far ahead with it.
+    // Whoever held a key that was taken away may have pushed the floor and the clock far ahead with it.
     if director.keys_were_taken() {
-        now.floor = now.floor.without_signed();
+        *now = now.without_signed();
     }
     let clock = now.clock();
     let said = director_roots.and_then(|()| {

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::trust::tests::repository::{DOCUMENT, PATH, Repository, bend, now, time};
+use crate::trust::tests::repository::{DOCUMENT, Holding, PATH, Repository, bend, now, time};
 use crate::trust::{Freshness, Role, Roots, TrustStore};
 
 fn audience(node: &str) -> Audience {
@@ -166,6 +166,25 @@ fn a_newer_root_is_kept_even_when_it_has_expired_and_the_bundle_fails() {
         error,
         BundleError::Trust { source: TrustError::Expired { role: Role::Root, .. }, .. }
     ));
+}
+
+#[test]
+fn a_bundle_that_takes_the_timestamp_key_away_is_judged_without_what_that_key_signed() {
+    let mut repo = Repository::new();
+    let trust = store_of(&repo);
+    let far = time("2026-12-31T00:00:00Z");
+    repo.timestamp_expires = time("2026-07-01T00:00:00Z");
+    let floor = Floor::new(time("2026-01-01T00:00:00Z")).with_signed(far, true).with_saved(far);
+    let pushed = Now { floor, shown: far, wall: now().now };
+    let judge = |repo: &Repository, roots| {
+        let bytes = bundle_of(repo, roots).to_bytes().unwrap();
+        super::verify(&trust, &bytes, &audience("box-17"), pushed)
+    };
+    assert_eq!(refusal(judge(&repo, Vec::new())).rule(), "expired");
+    let root = repo.rotate(|repo| repo.timestamp = Holding::one(12));
+    let outcome = judge(&repo, vec![root]);
+    assert_eq!(outcome.floor, Floor::new(floor.built), "nothing of it is left");
+    assert_eq!(outcome.result.unwrap().document.proof().freshness, Freshness::Proven);
 }
 
 #[test]
