@@ -4,6 +4,7 @@
 //! committed first, then published to the reconciler, then answered. Documents go through
 //! [`crate::inbox`]; local wishes are handled in `wishes.rs`.
 
+pub mod refusals;
 pub mod time;
 mod wishes;
 
@@ -23,6 +24,7 @@ use skerry_core::trust::floor::{Floor, Policy};
 use skerry_core::trust::{Repositories, Repository, Roots, TrustStore};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::refusals::Refusals;
 use self::time::{Time, TimeRequest};
 use crate::api::{Applied, Apply};
 use crate::audit::Audit;
@@ -160,11 +162,6 @@ pub struct Learned {
     pub floor: Option<Floor>,
 }
 
-impl Learned {
-    /// Nothing was even looked at.
-    pub const NOTHING: Self = Self { trust: None, floor: None };
-}
-
 /// The ledger's own state; all of it is in the store too.
 pub struct Ledger {
     pub(crate) store: Arc<dyn Store>,
@@ -177,7 +174,7 @@ pub struct Ledger {
     pub(crate) time: Time,
     files: [Option<TrustedFiles>; 2],
     pub(crate) document: Option<Arc<Accepted<Document>>>,
-    pub(crate) refused: Vec<RefusedDocument>,
+    pub(crate) refused: Refusals,
     pub(crate) profile: Profile,
     local: BTreeMap<AgentName, LocalWish>,
     local_configs: Configs,
@@ -241,7 +238,7 @@ impl Ledger {
             time,
             files,
             document,
-            refused,
+            refused: Refusals::new(refused),
             profile,
             local,
             local_configs,
@@ -324,6 +321,11 @@ impl Ledger {
 
     /// Tells everybody what is desired now.
     pub(crate) fn publish(&self) {
+        self.show(true);
+    }
+
+    /// Shows whoever looks how things are, and calls for attention where that is worth it.
+    pub(crate) fn show(&self, is_news: bool) {
         let wishes: Vec<_> = self.local.values().cloned().collect();
         let wishes = Wishes {
             document: self.document.as_deref(),
@@ -331,7 +333,7 @@ impl Ledger {
             local_configs: Some(&self.local_configs),
         };
         let desired = Arc::new(Desired::merge(wishes, &self.profile));
-        let (document, refused) = (self.document.clone(), self.refused.clone());
+        let (document, refused) = (self.document.clone(), self.refused.list());
         let configs = Arc::new(self.local_configs.clone());
         let (profile, local_allowed) = (Arc::new(self.profile.clone()), self.local_allowed);
         let [director, images] = self.files;
@@ -348,7 +350,11 @@ impl Ledger {
             trust: Some(Arc::new(trust)),
             waits_for_time: self.time.is_doubted(),
         };
-        let _ = self.public.send_replace(public);
+        self.public.send_if_modified(|shown| {
+            let is_news = is_news || shown.waits_for_time != public.waits_for_time;
+            *shown = public;
+            is_news
+        });
     }
 }
 
