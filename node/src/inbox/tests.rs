@@ -340,3 +340,56 @@ fn a_refusal_is_doubted_by_the_time_that_is_left_after_its_keys_were_taken_away(
     assert!(matches!(fate, Fate::Refused(why) if why.contains("timestamp expired")));
     assert!(public.borrow().waits_for_time, "another time may judge it otherwise");
 }
+
+#[test]
+fn another_file_of_roots_takes_the_place_of_what_was_trusted() {
+    let store = Arc::new(Faulty::default());
+    let roots = || Roots::new(root(9), root(IMAGES));
+    let (mut first, _) = pushed(&store);
+    first.time.learn(first.time.now(clock::moment()).without_signed().floor);
+    let thief = bundle(5, 9_000_000, &["a"]);
+    assert!(matches!(take(&mut first, &thief).unwrap(), Fate::Accepted { .. }));
+    let (mut second, public) = began(&store, roots(), Audit::default());
+    let trust = second.trust.clone().unwrap();
+    assert_eq!((&trust.director.root, &trust.director.timestamp), (&root(9), &None));
+    assert_eq!(trust.images, first.trust.clone().unwrap().images, "these keys are the same");
+    assert_eq!(version(&public), Some(9_000_000), "what runs goes on");
+    let owner = |listed: &_| release(9, 1, listed);
+    let theirs = bundle_by(owner, 1, &["a"], &[image()]).to_bytes().unwrap();
+    assert!(matches!(take(&mut second, &theirs).unwrap(), Fate::Accepted { version: 1, .. }));
+    assert!(matches!(take(&mut second, &thief).unwrap(), Fate::Refused(_)));
+    let (third, _) = began(&store, roots(), Audit::default());
+    assert_eq!(third.trust, second.trust, "it is followed once");
+}
+
+#[test]
+fn a_row_of_before_the_file_of_roots_was_noted_stays_as_it_is() {
+    let store = Arc::new(Faulty::default());
+    let (mut first, _) = ledger(&store);
+    let _ = take(&mut first, &bundle(5, 1, &[])).unwrap();
+    let trust = first.trust.clone();
+    let old = Arc::new(Faulty::default());
+    old.commit(&[put(Space::Trust, ONLY, trust.as_ref().unwrap())], Durability::Durable).unwrap();
+    let other = || Roots::new(root(9), root(IMAGES));
+    let (second, _) = began(&old, other(), Audit::default());
+    assert_eq!(second.trust, trust, "nobody knows which file it began with");
+    let (third, _) = began(&old, Roots::new(root(10), root(IMAGES)), Audit::default());
+    assert_eq!(third.trust.unwrap().director.root, root(10));
+}
+
+#[test]
+fn a_file_of_roots_that_are_none_takes_nothing_away() {
+    let store = Arc::new(Faulty::default());
+    let (mut first, _) = ledger(&store);
+    let _ = take(&mut first, &bundle(1, 1, &[])).unwrap();
+    let unsigned = Roots::new(next_root(9, 1, &[DIRECTOR]), root(IMAGES));
+    let (second, _) = began(&store, unsigned, Audit::default());
+    assert_eq!(second.trust, first.trust);
+    store.broken.store(true, Ordering::Relaxed);
+    let other = || Roots::new(root(9), root(IMAGES));
+    let (third, _) = began(&store, other(), Audit::default());
+    assert_eq!(third.trust, first.trust, "nor one that cannot be kept");
+    store.broken.store(false, Ordering::Relaxed);
+    let (fourth, _) = began(&store, other(), Audit::default());
+    assert_eq!(fourth.trust.unwrap().director.root, root(9), "the next start follows it");
+}
