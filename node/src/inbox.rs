@@ -109,14 +109,19 @@ fn commit(
     changes.extend(ledger.changes(&learned));
     ledger.commit(&changes)?;
     note_unwritten(ledger);
-    let (audience, version) = (accepted.get().audience.to_string(), accepted.get().version);
-    let event = Event::new(Kind::Accepted, audience).version(version).digest(accepted.digest());
-    ledger.audit.note(event.keys(accepted.signed_by()));
+    ledger.audit.note(event(&accepted));
     ledger.audit.settle();
     ledger.document = Some(Arc::new(accepted));
     ledger.learn(learned);
     ledger.publish();
     Ok(())
+}
+
+/// What the audit log says of a document.
+pub fn event(accepted: &Accepted<Document>) -> Event {
+    let (audience, version) = (accepted.get().audience.to_string(), accepted.get().version);
+    let event = Event::new(Kind::Accepted, audience).version(version).digest(accepted.digest());
+    event.keys(accepted.signed_by())
 }
 
 fn remember(ledger: &mut Ledger, learned: Learned) -> Result<(), LedgerError> {

@@ -264,6 +264,13 @@ impl Ledger {
         {
             tracing::error!(%error, "trust.root is not followed; the next start tries again");
         }
+        // A power cut between a document's commit and its entry has left the log behind.
+        if let Some(document) = &ledger.document
+            && !ledger.audit.has_accepted(document.digest())
+        {
+            ledger.audit.note(inbox::event(document).detail("found in force by this start"));
+            ledger.audit.settle();
+        }
         ledger.publish();
         ledger
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use jiff::{Timestamp, ToSpan};
 use skerry_core::admit::Profile;
 use skerry_core::agent::AgentSpec;
+use skerry_core::audit::entries;
 use skerry_core::bundle::{Address, Audience, Bundle, Images};
 use skerry_core::document::{ApiVersion, Document};
 use skerry_core::report::REFUSED_MAX;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::audit::Audit;
+use crate::identity::Identity;
 use crate::ledger::{Belief, Public};
 use crate::store::memory::MemoryStore;
 use crate::store::{Change, Durability, Row, Store, StoreError};
@@ -392,4 +394,29 @@ fn a_file_of_roots_that_are_none_takes_nothing_away() {
     store.broken.store(false, Ordering::Relaxed);
     let (fourth, _) = began(&store, other(), Audit::default());
     assert_eq!(fourth.trust.unwrap().director.root, root(9), "the next start follows it");
+}
+
+#[test]
+fn what_the_audit_log_missed_of_a_document_or_root_is_told_by_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = Arc::new(Identity::load(folder.path()).unwrap());
+    let audit = || Audit::open(folder.path(), identity.clone(), "box-1".parse().unwrap());
+    let told = |kind| {
+        let entries = entries(&audit().export().unwrap()).into_iter();
+        entries.filter(|entry| entry.event.kind == kind).map(|e| e.event).collect::<Vec<_>>()
+    };
+    let store = Arc::new(Faulty::default());
+    let (mut lost, _) = ledger(&store);
+    let _ = take(&mut lost, &bundle(1, 1, &["a"])).unwrap();
+    let roots = |director| Roots::new(root(director), root(IMAGES));
+    for _ in 0..2 {
+        let _ = began(&store, roots(DIRECTOR), audit());
+        let accepted = told(Kind::Accepted);
+        assert_eq!(accepted.len(), 1, "{accepted:?}");
+        assert_eq!((accepted[0].version, accepted[0].by.len()), (Some(1), 1));
+    }
+    let _ = began(&store, roots(9), audit());
+    let [root] = &told(Kind::Root)[..] else { panic!("one root was put in place") };
+    assert_eq!((&*root.subject, root.version), ("director", Some(1)));
+    assert!(root.detail.as_deref().is_some_and(|text| text.contains("trust.root")), "{root:?}");
 }
