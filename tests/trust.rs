@@ -13,17 +13,19 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
 use skerry_core::ids::Digest;
 use skerry_core::trust::catalogue::ImageNotes;
 use skerry_core::trust::metadata::TargetMeta;
 use skerry_core::trust::sign::Release;
-use skerry_tests::signer::later;
+use skerry_core::trust::signed_time;
+use skerry_tests::signer::{key, later};
 use skerry_tests::site::{
     PATIENCE, agents, connected, lives, refusals, running, sensor, status, topic, until_running,
     version,
 };
-use skerry_tests::{Node, Signer, Site, until};
+use skerry_tests::{Fleet, Node, Signer, Site, until};
 
 const BOX: &str = "box-1";
 
@@ -49,7 +51,7 @@ fn refused(site: &Site, node: &Node, bytes: &[u8], why: &str) {
 #[test]
 fn a_thief_of_the_online_keys_chooses_among_genuine_images_and_locks_nobody_out() {
     let site = Site::new();
-    let node = site.node(BOX);
+    let mut node = site.node(BOX);
     let image = site.pack(&node);
     let evil = evil(&site, &node);
     let _ = site.fleet.roll_out(BOX, &[sensor("one", &image, "a")]);
@@ -92,15 +94,96 @@ fn a_thief_of_the_online_keys_chooses_among_genuine_images_and_locks_nobody_out(
     let _ = until_running(&node, ["other"]);
     assert_eq!(version(&node), high);
 
+    // And push its clock, until the root ends.
+    let ends = push_clock(&site, &mut node, &keys);
+    let told = clock(&node)["floor"].as_str().and_then(|text| text.parse().ok());
+    assert!(told.is_some_and(|floor: Timestamp| floor > ends - 60.seconds()), "{told:?}");
+
     // The owner takes the keys away, and has the node back, whatever was pushed ahead.
     let _ = site.fleet.run(["rotate"]).ok();
     let said = site.fleet.roll_out(BOX, &[sensor("one", &image, "c")]);
     assert!(said.stdout.contains("box-1 accepted document 2"), "{said}");
     let _ = until_running(&node, ["one"]);
+    let time = clock(&node);
+    assert_eq!((&time["source"], &time["freshness"]), (&"clock".into(), &"proven".into()));
     keys.roots = Signer::of(&site.fleet).roots;
     let late = keys.bundle(BOX, high + 1, &[sensor("other", &image, "b")]);
     let why = "director: timestamp: 0 of 1 required signatures are valid (keys of root version 2)";
     refused(&site, &node, &late.to_bytes().expect("a bundle"), why);
+}
+
+/// What `skerry status` says of the time.
+fn clock(node: &Node) -> Value {
+    status(node)["trust"]["time"].clone()
+}
+
+/// Answers the node's next question for the time with the latest that the timestamp key can say, and
+/// returns when the root ends.
+fn push_clock(site: &Site, node: &mut Node, keys: &Signer) -> Timestamp {
+    let root: Value = serde_json::from_str(keys.roots.last().expect("a root")).expect("JSON");
+    let ends = root["signed"]["expires"].as_str().and_then(|text| text.parse().ok());
+    let ends: Timestamp = ends.expect("a root ends");
+    let heard = site.broker.listen(&topic(BOX, "clock"), &site.scratch.path().join("clock.log"));
+    node.restart();
+    let nonce = node.until("the node asks for the time", PATIENCE, |_| {
+        let log = heard.log();
+        let (_, rest) = log.rsplit_once("nonce")?;
+        let nonce = rest.trim_start_matches(|c: char| !c.is_ascii_hexdigit()).get(..32)?;
+        Some(nonce.to_owned())
+    });
+    let lie = signed_time::answer(&nonce, ends - 1.seconds(), &[&keys.timestamp]).expect("signing");
+    site.broker.publish(&topic(BOX, "time"), &lie);
+    node.until("the thief is believed", PATIENCE, |node| {
+        (clock(node)["source"] == "signed").then_some(())
+    });
+    ends
+}
+
+#[test]
+fn a_file_of_roots_put_on_the_device_wins_it_back_from_a_thief_of_the_root_key() {
+    let site = Site::new();
+    let node = site.node(BOX);
+    let image = site.pack(&node);
+    let one = sensor("one", &image, "a");
+    let _ = site.fleet.roll_out(BOX, std::slice::from_ref(&one));
+    let [pid] = until_running(&node, ["one"]);
+    let keys = Signer::of(&site.fleet);
+    let mut thief = Signer {
+        root: key(71),
+        targets: key(72),
+        snapshot: key(73),
+        timestamp: key(74),
+        ..keys.clone()
+    };
+    thief.roots.push(keys.next_root(&thief));
+    let theirs = [one.clone(), sensor("theirs", &image, "a")];
+    let theirs = thief.bundle(BOX, 9_000_000, &theirs).to_bytes().expect("a bundle");
+    site.broker.retain(&topic(BOX, "desired"), &theirs);
+    let _ = until_running(&node, ["one", "theirs"]);
+
+    // No message helps the owner, and a visit does: all keys are new, and versions begin with 1.
+    let owner = Fleet::init(&site.scratch, "owner", &site.broker);
+    let mut node = node.reconfigured("trust.root", owner.root().to_string_lossy().into_owned());
+    node.restart();
+    connected(&node);
+    assert!(node.log().contains("trust.root is another file than before"), "{}", node.log());
+    assert_eq!(version(&node), 9_000_000, "what runs goes on until there is another document");
+    let audit = node.cli(["audit", "--format", "json"]).ok().json();
+    let placed = |entry: &Value| {
+        let detail = entry["event"]["detail"].as_str().unwrap_or_default();
+        (entry["event"]["kind"] == "root" && detail.contains("trust.root"))
+            .then(|| entry["event"]["subject"].clone())
+    };
+    let placed: Vec<_> = audit.as_array().into_iter().flatten().filter_map(placed).collect();
+    assert_eq!(placed, ["director", "images"]);
+    owner.know(&node);
+    let said = owner.roll_out(BOX, &[one]);
+    assert!(said.stdout.contains("box-1 accepted document 1"), "{said}");
+    assert_eq!(until_running(&node, ["one"]), [pid], "what did not change ran through all of it");
+    refused(&site, &node, &theirs, "0 of 1 required signatures");
+    node.restart();
+    connected(&node);
+    assert_eq!((version(&node), status(&node)["trust"]["director"]["root"].as_u64()), (1, Some(1)));
 }
 
 #[test]
@@ -144,7 +227,6 @@ fn agents_of_a_group_run_on_the_nodes_whose_labels_they_name() {
 #[test]
 fn the_time_is_signed_for_the_node_that_asks_and_lies_about_it_are_not_believed() {
     let site = Site::new();
-    let clock = |node: &Node| status(node)["trust"]["time"].clone();
     let node = site.setup(BOX).start();
     site.fleet.know(&node);
     connected(&node);
@@ -167,7 +249,7 @@ fn the_time_is_signed_for_the_node_that_asks_and_lies_about_it_are_not_believed(
         (clock(node)["source"] == "signed").then_some(())
     });
     assert!(server.log().contains("box-2 was told the time"), "{}", server.log());
-    let floor: jiff::Timestamp =
+    let floor: Timestamp =
         clock(&node)["floor"].as_str().and_then(|text| text.parse().ok()).expect("a time");
     assert!(floor > later(-120), "a signed time raises the floor: {floor}");
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skerry_core::audit::{Event, Head, Kind, beginning, header};
-use skerry_core::ids::NodeName;
+use skerry_core::ids::{Digest, NodeName};
 use skerry_core::trust::Freshness;
 use skerry_core::trust::detached::DetachedError;
 
@@ -94,6 +94,14 @@ impl Audit {
     pub fn head(&self) -> Option<Head> {
         self.settle();
         self.lock()?.segments.as_ref().map(Segments::head)
+    }
+
+    /// Whether this document is the last that was noted as accepted; so, too, where it cannot be told.
+    pub fn has_accepted(&self, document: Digest) -> bool {
+        let log = self.lock();
+        let segments = log.as_ref().and_then(|log| log.segments.as_ref());
+        segments
+            .is_none_or(|segments| !segments.accepted().is_ok_and(|noted| noted != Some(document)))
     }
 
     /// The whole log, with its head signed by the node.

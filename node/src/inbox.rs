@@ -7,16 +7,18 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use skerry_core::accept::{self, Ledger as Record, Verdict};
+use skerry_core::accept::{self, Accepted, Ledger as Record, Verdict};
 use skerry_core::admit;
 use skerry_core::audit::{Event, Kind};
 use skerry_core::bundle::{BundleError, Delivery, Outcome, verify};
+use skerry_core::document::Document;
 use skerry_core::ids::Digest;
-use skerry_core::report::{REFUSED_MAX, RefusedDocument};
+use skerry_core::report::RefusedDocument;
 use skerry_core::trust::floor::Policy;
 use skerry_core::trust::{Repository, Verified};
 
 use crate::clock;
+use crate::ledger::refusals::{DOCUMENT, RESOURCES};
 use crate::ledger::{Learned, Ledger, LedgerError, ONLY, put};
 use crate::store::Space;
 
@@ -44,7 +46,7 @@ pub enum Fate {
 pub fn take(ledger: &mut Ledger, bytes: &[u8]) -> Result<Fate, LedgerError> {
     let received = Digest::of(bytes);
     let Some(trust) = ledger.trust.clone() else {
-        return refuse(ledger, received, ledger.no_trust.clone(), Learned::NOTHING);
+        return refuse(ledger, received, "root", ledger.no_trust.clone());
     };
     let moment = clock::moment();
     let Outcome { trust: seen, files, floor, dropped, result } =
@@ -57,14 +59,17 @@ pub fn take(ledger: &mut Ledger, bytes: &[u8]) -> Result<Fate, LedgerError> {
     let delivery = match result.and_then(|delivery| fresh(ledger.unproven, delivery)) {
         Ok(delivery) => delivery,
         Err(why) => {
+            // First what was learned: it may be that a thief's time has refused it.
+            remember(ledger, learned)?;
             ledger.time.doubt(&why, moment);
-            return refuse(ledger, received, why.to_string(), learned);
+            return refuse(ledger, received, why.rule(), why.to_string());
         }
     };
     match accept::judge(ledger.document.as_deref(), &delivery) {
         Ok(Verdict::Next(accepted)) => {
             if let Err(why) = admit::check(&accepted.get().agents, [], &ledger.profile) {
-                return refuse(ledger, received, why.to_string(), learned);
+                remember(ledger, learned)?;
+                return refuse(ledger, received, RESOURCES, why.to_string());
             }
             let fate =
                 Fate::Accepted { version: accepted.get().version, digest: accepted.digest() };
@@ -76,7 +81,10 @@ pub fn take(ledger: &mut Ledger, bytes: &[u8]) -> Result<Fate, LedgerError> {
             remember(ledger, learned)?;
             Ok(Fate::Unchanged)
         }
-        Err(why) => refuse(ledger, received, why.to_string(), learned),
+        Err(why) => {
+            remember(ledger, learned)?;
+            refuse(ledger, received, DOCUMENT, why.to_string())
+        }
     }
 }
 
@@ -91,7 +99,7 @@ fn fresh(policy: Policy, delivery: Delivery) -> Result<Delivery, BundleError> {
 
 fn commit(
     ledger: &mut Ledger,
-    accepted: accept::Accepted<skerry_core::document::Document>,
+    accepted: Accepted<Document>,
     verified: &Verified<Vec<u8>>,
     learned: Learned,
 ) -> Result<(), LedgerError> {
@@ -100,14 +108,20 @@ fn commit(
         record.iter().map(|record| put(Space::Document, ONLY, record)).collect();
     changes.extend(ledger.changes(&learned));
     ledger.commit(&changes)?;
-    let (audience, version) = (accepted.get().audience.to_string(), accepted.get().version);
-    let event = Event::new(Kind::Accepted, audience).version(version).digest(accepted.digest());
-    ledger.audit.note(event.keys(accepted.signed_by()));
+    note_unwritten(ledger);
+    ledger.audit.note(event(&accepted));
     ledger.audit.settle();
     ledger.document = Some(Arc::new(accepted));
     ledger.learn(learned);
     ledger.publish();
     Ok(())
+}
+
+/// What the audit log says of a document.
+pub fn event(accepted: &Accepted<Document>) -> Event {
+    let (audience, version) = (accepted.get().audience.to_string(), accepted.get().version);
+    let event = Event::new(Kind::Accepted, audience).version(version).digest(accepted.digest());
+    event.keys(accepted.signed_by())
 }
 
 fn remember(ledger: &mut Ledger, learned: Learned) -> Result<(), LedgerError> {
@@ -123,36 +137,37 @@ fn remember(ledger: &mut Ledger, learned: Learned) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// A refusal is data: it is kept, told to the fleet, and acknowledged like everything else. The same
-/// bytes for the same reason are only counted.
+/// A refusal is data: it is told to the fleet, kept where that can be, and acknowledged like everything else.
+/// It is for people, so nothing waits for its row: a full disk must not let garbage stand before a document.
 fn refuse(
     ledger: &mut Ledger,
     digest: Digest,
+    rule: &'static str,
     reason: String,
-    learned: Learned,
 ) -> Result<Fate, LedgerError> {
-    remember(ledger, learned)?;
-    let known = ledger.refused.iter_mut().find(|r| r.digest == digest && r.reason == reason);
-    if let Some(known) = known {
-        known.count = known.count.saturating_add(1);
-        return Ok(Fate::Refused(reason));
+    let (at_ms, now) = (clock::wall_ms(), clock::tick());
+    let refused = RefusedDocument { digest, reason: reason.clone(), at_ms, count: 1 };
+    let is_news = ledger.refused.take(refused, rule, now);
+    if is_news {
+        tracing::warn!(%digest, reason, "document refused");
+        note_unwritten(ledger);
+        ledger.audit.note(Event::new(Kind::Refused, "bundle").digest(digest).detail(&reason));
+        ledger.audit.settle();
+        if let Err(error) = ledger.commit(&[put(Space::Refused, ONLY, &ledger.refused.list())]) {
+            tracing::warn!(%error, "the next start knows nothing of this refusal");
+        }
     }
-    tracing::warn!(%digest, reason, "document refused");
-    let mut refused = ledger.refused.clone();
-    refused.push(RefusedDocument {
-        digest,
-        reason: reason.clone(),
-        at_ms: clock::wall_ms(),
-        count: 1,
-    });
-    let surplus = refused.len().saturating_sub(REFUSED_MAX);
-    refused.drain(..surplus);
-    ledger.commit(&[put(Space::Refused, ONLY, &refused)])?;
-    ledger.audit.note(Event::new(Kind::Refused, "bundle").digest(digest).detail(&reason));
-    ledger.audit.settle();
-    ledger.refused = refused;
-    ledger.publish();
+    ledger.show(is_news);
     Ok(Fate::Refused(reason))
+}
+
+/// One entry for all that were refused and had none.
+fn note_unwritten(ledger: &mut Ledger) {
+    let unwritten = ledger.refused.take_unwritten();
+    if unwritten > 0 {
+        let text = format!("{unwritten} more were refused, too many to be written one by one");
+        ledger.audit.note(Event::new(Kind::Refused, "bundle").detail(&text));
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! committed first, then published to the reconciler, then answered. Documents go through
 //! [`crate::inbox`]; local wishes are handled in `wishes.rs`.
 
+pub mod refusals;
+mod roots;
 pub mod time;
 mod wishes;
 
@@ -13,16 +15,16 @@ use std::sync::Arc;
 use skerry_core::accept::{Accepted, Ledger as Record, Refusal};
 use skerry_core::admit::{AdmitError, Profile};
 use skerry_core::agent::SpecError;
-use skerry_core::audit::{Event, Kind};
 use skerry_core::bundle::Audience;
 use skerry_core::desired::{Desired, LocalWish, Wishes};
 use skerry_core::document::{Configs, Document};
 use skerry_core::ids::{AgentName, DataKey, DataName};
 use skerry_core::report::{RefusedDocument, TrustState, TrustedFiles};
 use skerry_core::trust::floor::{Floor, Policy};
-use skerry_core::trust::{Repositories, Repository, Roots, TrustStore};
+use skerry_core::trust::{Repositories, Roots, RootsError};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::refusals::Refusals;
 use self::time::{Time, TimeRequest};
 use crate::api::{Applied, Apply};
 use crate::audit::Audit;
@@ -47,6 +49,9 @@ pub enum LedgerError {
     /// The document in the store is not what was accepted.
     #[error("state: the document in force cannot be read: {0}")]
     Document(#[from] Refusal),
+    /// The file of roots cannot be followed.
+    #[error("trust.root {0}; the roots that are kept stay in force")]
+    Roots(#[from] RootsError),
     /// The specs cannot be followed.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -160,24 +165,21 @@ pub struct Learned {
     pub floor: Option<Floor>,
 }
 
-impl Learned {
-    /// Nothing was even looked at.
-    pub const NOTHING: Self = Self { trust: None, floor: None };
-}
-
 /// The ledger's own state; all of it is in the store too.
 pub struct Ledger {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) audit: Audit,
     pub(crate) audience: Audience,
     pub(crate) trust: Option<Repositories>,
+    /// The file of roots, until it is compared with what is trusted.
+    installed: Option<Roots>,
     /// Why nothing is trusted, if so.
     pub(crate) no_trust: String,
     pub(crate) unproven: Policy,
     pub(crate) time: Time,
     files: [Option<TrustedFiles>; 2],
     pub(crate) document: Option<Arc<Accepted<Document>>>,
-    pub(crate) refused: Vec<RefusedDocument>,
+    pub(crate) refused: Refusals,
     pub(crate) profile: Profile,
     local: BTreeMap<AgentName, LocalWish>,
     local_configs: Configs,
@@ -204,7 +206,7 @@ impl Ledger {
             Some(Err(why)) => (None, format!("this node's trust root cannot be used: {why}")),
             None => (None, NO_ROOT.to_owned()),
         };
-        let trust = trusted(&*store, roots)?;
+        let trust = roots::trusted(&*store, roots.clone())?;
         let time = Time::load(&*store)?;
         let record: Option<Record> = row(&*store, Space::Document, "document")?;
         let document = record.map(|record| record.read()).transpose()?.map(Arc::new);
@@ -230,18 +232,19 @@ impl Ledger {
             }
         }
         let (public, seen) = watch::channel(Public::default());
-        let files = files(trust.as_ref());
+        let files = roots::files(trust.as_ref());
         let ledger = Self {
             store,
             audit: Audit::default(),
             audience,
             trust,
+            installed: roots,
             no_trust,
             unproven,
             time,
             files,
             document,
-            refused,
+            refused: Refusals::new(refused),
             profile,
             local,
             local_configs,
@@ -252,10 +255,22 @@ impl Ledger {
         Ok((ledger, seen))
     }
 
-    /// Has what is accepted and refused written to this log.
+    /// Has what is accepted and refused written to this log, and follows the file of roots.
     #[must_use]
     pub fn audited(self, audit: Audit) -> Self {
-        let ledger = Self { audit, ..self };
+        let mut ledger = Self { audit, ..self };
+        if let Some(roots) = ledger.installed.take()
+            && let Err(error) = ledger.install(roots)
+        {
+            tracing::error!(%error, "trust.root is not followed; the next start tries again");
+        }
+        // A power cut between a document's commit and its entry has left the log behind.
+        if let Some(document) = &ledger.document
+            && !ledger.audit.has_accepted(document.digest())
+        {
+            ledger.audit.note(inbox::event(document).detail("found in force by this start"));
+            ledger.audit.settle();
+        }
         ledger.publish();
         ledger
     }
@@ -298,32 +313,21 @@ impl Ledger {
     /// Takes what was learned; its rows have been written.
     pub(crate) fn learn(&mut self, learned: Learned) {
         if let Some((trust, files)) = learned.trust {
-            let before = std::mem::replace(&mut self.files, files);
-            self.note_roots(&before, &trust);
-            self.trust = Some(trust);
+            self.note_roots(&trust, None);
+            (self.trust, self.files) = (Some(trust), files);
         }
         if let Some(floor) = learned.floor {
             self.time.learn(floor);
         }
     }
 
-    /// Writes down each root that took another's place.
-    fn note_roots(&self, before: &[Option<TrustedFiles>; 2], trust: &Repositories) {
-        let repositories = [Repository::Director, Repository::Images];
-        for ((repository, before), now) in repositories.iter().zip(before).zip(&self.files) {
-            let (Some(before), Some(now)) = (before, now) else { continue };
-            if before.root == now.root {
-                continue;
-            }
-            let Ok(set) = trust.open(*repository) else { continue };
-            let root = set.root();
-            let event = Event::new(Kind::Root, repository.name()).version(root.version);
-            self.audit.note(event.keys(&root.roles.root.keyids));
-        }
-    }
-
     /// Tells everybody what is desired now.
     pub(crate) fn publish(&self) {
+        self.show(true);
+    }
+
+    /// Shows whoever looks how things are, and calls for attention where that is worth it.
+    pub(crate) fn show(&self, is_news: bool) {
         let wishes: Vec<_> = self.local.values().cloned().collect();
         let wishes = Wishes {
             document: self.document.as_deref(),
@@ -331,7 +335,7 @@ impl Ledger {
             local_configs: Some(&self.local_configs),
         };
         let desired = Arc::new(Desired::merge(wishes, &self.profile));
-        let (document, refused) = (self.document.clone(), self.refused.clone());
+        let (document, refused) = (self.document.clone(), self.refused.list());
         let configs = Arc::new(self.local_configs.clone());
         let (profile, local_allowed) = (Arc::new(self.profile.clone()), self.local_allowed);
         let [director, images] = self.files;
@@ -348,28 +352,12 @@ impl Ledger {
             trust: Some(Arc::new(trust)),
             waits_for_time: self.time.is_doubted(),
         };
-        let _ = self.public.send_replace(public);
+        self.public.send_if_modified(|shown| {
+            let is_news = is_news || shown.waits_for_time != public.waits_for_time;
+            *shown = public;
+            is_news
+        });
     }
-}
-
-/// What is trusted: as it was kept, or the roots that were installed. A node that kept one repository only
-/// keeps what it knew of that one.
-fn trusted(store: &dyn Store, roots: Option<Roots>) -> Result<Option<Repositories>, LedgerError> {
-    let Some(value) = store.get(Space::Trust, ONLY)? else { return Ok(roots.map(Into::into)) };
-    if let Ok(kept) = serde_json::from_slice(&value) {
-        return Ok(Some(kept));
-    }
-    let director: TrustStore =
-        serde_json::from_slice(&value).map_err(|e| LedgerError::Row("trust", e))?;
-    Ok(roots.map(|roots| Repositories { director, ..roots.into() }))
-}
-
-/// What there is to tell of the files of both repositories.
-fn files(trust: Option<&Repositories>) -> [Option<TrustedFiles>; 2] {
-    [Repository::Director, Repository::Images].map(|repository| {
-        let set = trust?.open(repository).ok()?;
-        Some(TrustedFiles::of(&set))
-    })
 }
 
 fn row<T: serde::de::DeserializeOwned>(

@@ -49,14 +49,6 @@ pub enum BundleError {
         /// The format found.
         found: String,
     },
-    /// More roots than are looked at.
-    #[error("the bundle has {actual} roots, more than the {limit} allowed")]
-    TooManyRoots {
-        /// The most allowed.
-        limit: usize,
-        /// What came.
-        actual: usize,
-    },
     /// A bundle carries exactly one document.
     #[error("the bundle has {actual} documents; exactly one is expected")]
     NotOneDocument {
@@ -94,7 +86,7 @@ impl BundleError {
     /// The rule that refused, as one stable word for reports and counters.
     pub fn rule(&self) -> &'static str {
         match self {
-            Self::TooLarge { .. } | Self::TooManyRoots { .. } => "size",
+            Self::TooLarge { .. } => "size",
             Self::Malformed { .. } | Self::Format { .. } | Self::NotOneDocument { .. } => "format",
             Self::NoAddress { .. } | Self::NotForUs { .. } => "audience",
             Self::Trust { source, .. } | Self::Kept(RootsError::Root { source, .. }) => {
@@ -273,7 +265,7 @@ impl Bundle {
     /// Reads a bundle. Nothing in it is believed yet.
     ///
     /// # Errors
-    /// When it is too large, not JSON, of another format, or has too many roots.
+    /// When it is too large, not JSON, or of another format.
     pub fn parse(bytes: &[u8]) -> Result<Self, BundleError> {
         #[derive(Deserialize)]
         struct AnyFormat {
@@ -285,14 +277,7 @@ impl Bundle {
         if found != FORMAT {
             return Err(BundleError::Format { found: cut(&found) });
         }
-        let bundle: Self = serde_json::from_slice(bytes).map_err(malformed)?;
-        for actual in [bundle.director.roots.len(), bundle.images.roots.len()] {
-            let limit = Limits::DEFAULT.roots;
-            if actual > limit {
-                return Err(BundleError::TooManyRoots { limit, actual });
-            }
-        }
-        Ok(bundle)
+        serde_json::from_slice(bytes).map_err(malformed)
     }
 
     /// The bytes to send.
@@ -366,9 +351,9 @@ fn take(
     };
     let director_roots = roots(&bundle.director.roots, director);
     let images_roots = roots(&bundle.images.roots, images);
-    // Whoever held a key that was taken away may have pushed the floor far ahead with it.
+    // Whoever held a key that was taken away may have pushed the floor and the clock far ahead with it.
     if director.keys_were_taken() {
-        now.floor = now.floor.without_signed();
+        *now = now.without_signed();
     }
     let clock = now.clock();
     let said = director_roots.and_then(|()| {

@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use skerry_core::audit::{Head, Kind, made_room};
+use skerry_core::ids::Digest;
 use skerry_core::trust::PublicKey;
 use skerry_core::trust::detached::DetachedError;
 
@@ -202,6 +203,22 @@ impl Segments {
         let path = self.folder.join(BEGIN);
         let word = durable::read(&path, BEGIN_MAX).map_err(io("read", &path))?;
         Ok(word.and_then(|word| String::from_utf8(word).ok()))
+    }
+
+    /// The digest of the last document that was accepted, as far as the files tell.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn accepted(&self) -> Result<Option<Digest>, AuditError> {
+        for first in self.firsts.iter().rev() {
+            let content = read(&self.path(*first), 2 * SEGMENT_MAX)?;
+            let mut entries = content.rsplit(|byte| *byte == b'\n').filter_map(Head::of);
+            if let Some((_, entry)) = entries.find(|(_, entry)| entry.event.kind == Kind::Accepted)
+            {
+                return Ok(entry.event.digest);
+            }
+        }
+        Ok(None)
     }
 
     /// Appends all entries to an export.

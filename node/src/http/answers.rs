@@ -277,9 +277,10 @@ fn failed(error: &LedgerError) -> Response<Body> {
         LedgerError::Spec(_) => StatusCode::BAD_REQUEST,
         LedgerError::Random(_) | LedgerError::Closed => StatusCode::SERVICE_UNAVAILABLE,
         LedgerError::Store(StoreError::Disk { .. }) => StatusCode::INSUFFICIENT_STORAGE,
-        LedgerError::Store(_) | LedgerError::Row(..) | LedgerError::Document(_) => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
+        LedgerError::Store(_)
+        | LedgerError::Row(..)
+        | LedgerError::Document(_)
+        | LedgerError::Roots(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     refuse(status, error.to_string())
 }

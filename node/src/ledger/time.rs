@@ -52,7 +52,7 @@ impl Time {
     /// The time to judge by.
     pub fn now(&self, moment: Moment) -> Now {
         let shown = self.anchor.map_or(moment.wall, |anchor| anchor.now(moment.tick));
-        Now { floor: self.floor, shown }
+        Now { floor: self.floor, shown, wall: moment.wall }
     }
 
     /// What is told of it. The floor is told as it was kept, so that it is not told anew all the time.

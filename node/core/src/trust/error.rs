@@ -132,6 +132,16 @@ pub enum TrustError {
         /// What is held.
         trusted: u64,
     },
+    /// More new roots in one update than are followed.
+    #[error(
+        "more than {limit} roots follow the one that was trusted; root version {trusted} is trusted now, and the next bundle leads on"
+    )]
+    TooManyRoots {
+        /// The most that are followed.
+        limit: usize,
+        /// How far the update came.
+        trusted: u64,
+    },
     /// A file lists another at an older version than the trusted list does.
     #[error("{role} lists {file} at version {version}, older than the trusted {trusted}")]
     ListedRollback {
@@ -291,7 +301,7 @@ impl TrustError {
     /// The rule that refused, as one stable word for reports and counters.
     pub fn rule(&self) -> &'static str {
         match self {
-            Self::TooLarge { .. } => "size",
+            Self::TooLarge { .. } | Self::TooManyRoots { .. } => "size",
             Self::NotUtf8 { .. }
             | Self::Malformed { .. }
             | Self::NotCanonical { .. }

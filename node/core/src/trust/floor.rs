@@ -35,8 +35,10 @@ pub struct Clock {
 pub struct Now {
     /// The floor as it was kept.
     pub floor: Floor,
-    /// What the clock shows.
+    /// What the clock shows: a signed time, if there is one.
     pub shown: Timestamp,
+    /// What the device's own clock shows.
+    pub wall: Timestamp,
 }
 
 impl Now {
@@ -44,11 +46,17 @@ impl Now {
     pub fn clock(&self) -> Clock {
         self.floor.clock(self.shown)
     }
+
+    /// The same without anything that somebody signed.
+    #[must_use]
+    pub fn without_signed(self) -> Self {
+        Self { floor: self.floor.without_signed(), shown: self.wall, wall: self.wall }
+    }
 }
 
 impl From<Clock> for Now {
     fn from(Clock { now, floor }: Clock) -> Self {
-        Self { floor: Floor::new(floor), shown: now }
+        Self { floor: Floor::new(floor), shown: now, wall: now }
     }
 }
 
@@ -179,10 +187,10 @@ impl Floor {
 
     /// Forgets every signed time: for when the key that signed them was taken away
     /// ([`super::TrustedSet::keys_were_taken`]). A thief could have pushed the floor far ahead with it, as
-    /// with versions.
+    /// with versions; and the clock that was saved may have been the one that he pushed.
     #[must_use]
     pub fn without_signed(self) -> Self {
-        Self { signed: None, ..self }
+        Self::new(self.built)
     }
 
     /// The device's clock, to be kept over a restart. Only the last one is kept, and none that is certainly

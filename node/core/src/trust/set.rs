@@ -192,17 +192,22 @@ impl TrustedSet {
     }
 
     /// The same for a whole chain, in order. What is not newer than the trusted root is passed over
-    /// unread, since the sender cannot know which root a node has.
+    /// unread and uncounted, since the sender cannot know which root a node has.
     ///
     /// # Errors
-    /// As [`TrustedSet::update_root`]; the roots before the one refused are trusted all the same.
+    /// As [`TrustedSet::update_root`], and more new roots than the limit; the roots before the one refused are
+    /// trusted all the same.
     pub fn update_roots<'a>(
         &mut self,
         roots: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Step, TrustError> {
-        let mut step = Step::Unchanged;
+        let (mut step, Limits { roots: limit, root: size, .. }) =
+            (Step::Unchanged, self.rules.limits);
+        let mut left = limit;
         for root in roots {
-            if claimed_root_version(root, self.rules.limits.root)? > self.root.signed.version {
+            let trusted = self.root.signed.version;
+            if claimed_root_version(root, size)? > trusted {
+                left = left.checked_sub(1).ok_or(TrustError::TooManyRoots { limit, trusted })?;
                 step = self.update_root(root)?;
             }
         }

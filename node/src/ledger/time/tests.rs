@@ -88,6 +88,22 @@ fn a_document_that_waits_for_another_time_is_looked_at_when_a_signed_one_comes()
 }
 
 #[test]
+fn the_clock_that_a_stolen_key_pushed_is_kept_no_longer_than_the_key() {
+    let mut time = time();
+    let far = day("2027-11-27");
+    let _ = time.answered(far, Tick(0), time.floor.with_signed(far, true));
+    let noon = moment(day("2026-11-28"), 12 * 3600);
+    time.learn(time.with_clock(noon));
+    assert!(time.floor.saved > Some(far), "it was believed");
+    time.learn(time.floor.without_signed());
+    let again = Time::new(Some(time.kept), day("2026-11-01"), Tick(0));
+    for time in [&time, &again] {
+        assert_eq!(time.state(noon).freshness, Freshness::Proven);
+        assert_eq!(time.now(noon).clock().effective(), noon.wall);
+    }
+}
+
+#[test]
 fn the_floor_is_written_once_a_day_and_at_once_when_it_is_taken_back() {
     let mut time = time();
     let mut rows = 0;

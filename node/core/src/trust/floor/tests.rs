@@ -81,6 +81,9 @@ fn a_floor_that_a_stolen_key_pushed_goes_with_the_key() {
     assert_eq!(stolen.clock(now).standing(day("2026-12-01")), Standing::Expired);
     let recovered = stolen.without_signed();
     assert_eq!(recovered.clock(now).standing(day("2026-12-01")), Standing::Fresh);
+    // While it was believed, the clock was saved as that key showed it.
+    let saved = stolen.with_saved(day("2040-01-02")).without_signed();
+    assert_eq!(saved.clock(now).freshness(), Freshness::Proven);
 }
 
 #[test]
