@@ -26,7 +26,7 @@ pub struct LogsArgs {
     /// Only so many lines from the end
     #[arg(short = 'n', long, value_name = "N")]
     tail: Option<u64>,
-    /// Only what was printed since a time (2026-01-02T03:04:05Z) or for so long (90s, 1h30m)
+    /// Only what is newer than a time (2026-01-02T03:04:05Z), or than 90s, 1h30m
     #[arg(long, value_name = "TIME|DURATION", value_parser = since)]
     since: Option<String>,
     /// Begin each line with its time
