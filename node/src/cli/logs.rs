@@ -26,7 +26,7 @@ pub struct LogsArgs {
     /// Only so many lines from the end
     #[arg(short = 'n', long, value_name = "N")]
     tail: Option<u64>,
-    /// Only what is newer than a time (2026-01-02T03:04:05Z), or than 90s, 1h30m
+    /// Only what is newer than 90s, 1h30m, or 2026-01-02T03:04:05Z
     #[arg(long, value_name = "TIME|DURATION", value_parser = since)]
     since: Option<String>,
     /// Begin each line with its time
