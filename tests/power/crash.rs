@@ -28,7 +28,7 @@ fn agents_outlive_a_killed_node() {
     node.restart();
 
     assert_eq!(node.pid_of("fast"), fast, "adopted, not started anew");
-    let ended = node.until_state("brief", "completed");
+    let ended = node.until_state("brief", "failed");
     assert_eq!(ended["exit"]["code"], 7, "{ended}");
     assert_eq!(node.lines_of("brief"), ["last words"]);
     let before = sequence(&node.lines_of("fast")).len();
