@@ -30,7 +30,8 @@ impl Figures {
         if let Some(idle) = &self.idle {
             let _ = writeln!(
                 text,
-                "\nNode and monitors of {} idle agents, together, in {:.0} s: {} wake-ups, {} bytes written.",
+                "\nNode and monitors of {} idle agents, together, in {:.0} s: {} wake-ups, {} bytes written. \
+                 Each monitor wakes once to give memory back; the node keeps its clock after ten minutes, and then once a day.",
                 idle.count, idle.seconds, idle.did.switches, idle.did.written
             );
         }
