@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use skerry_tests::agents::lives;
+use skerry_tests::agents::{PATIENCE, lives};
 use skerry_tests::{Node, Scratch};
 
 const MEMORY: u64 = 32 << 20;
@@ -75,4 +75,39 @@ fn no_more_processes_than_allowed() {
     let fork = node.cli(["exec", "few", "/bin/sh", "-c", fork]);
     assert!(fork.stderr.contains("fork"), "the kernel refuses: {fork}");
     assert!(lives(pid), "the agent itself goes on");
+}
+
+#[test]
+fn a_limit_below_what_an_agent_uses_is_told_or_enforced_and_the_old_one_stays_shown() {
+    let scratch = Scratch::new();
+    let node = Node::setup(&scratch, "box").start();
+    node.with_sensor(&scratch);
+    let hog = |most: &str| {
+        let limits = format!("resources: {{limits: {{memory: {most}}}}}");
+        format!("{{name: hog, image: sensor, args: [--hog-memory, 24M], restart: never, {limits}}}")
+    };
+    node.apply(&hog("64Mi"));
+    let _ = node.until_state("hog", "running");
+    let groups = node.inspect("hog")["cgroups"].clone();
+    let files = groups.as_array().unwrap().iter().filter_map(|group| group.as_str());
+    let used = |name: &str| {
+        let read = |group: &str| fs::read_to_string(Path::new(group).join(name)).ok();
+        files.clone().find_map(read).and_then(|text| text.trim().parse::<u64>().ok())
+    };
+    node.until("it uses its memory", PATIENCE, |_| {
+        let used = used("memory.usage_in_bytes").or_else(|| used("memory.current"));
+        (used > Some(20 << 20)).then_some(())
+    });
+    node.apply(&hog("8Mi"));
+    // Version 1 refuses such a limit; version 2 takes it, and kills who is above it.
+    if used("memory.usage_in_bytes").is_some() {
+        let told = node.until_agent("hog", "says why its limit is not lower", |agent| {
+            let detail = agent["detail"].as_str().unwrap_or_default();
+            detail.contains("cannot lower (the agent uses more than that now; restart it")
+        });
+        assert_eq!(told["state"], "running", "{told}");
+        assert_eq!(node.inspect("hog")["limitsInForce"]["memory"], "64Mi");
+    } else {
+        let _ = node.until_agent("hog", "is killed", |agent| agent["exit"]["oomKilled"] == true);
+    }
 }

@@ -27,6 +27,11 @@ impl Terminal {
         let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_skerry-fleet"));
         let mut script = Command::new("script");
         script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
+        // What the caller has in its environment would answer instead.
+        let answers = std::env::vars_os().map(|(name, _)| name);
+        for name in answers.filter(|name| name.to_string_lossy().starts_with("SKERRY_")) {
+            script.env_remove(name);
+        }
         script.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = script.spawn().expect("`script` runs: apt-get install bsdutils");
         let mut output = child.stdout.take().expect("it is a pipe");

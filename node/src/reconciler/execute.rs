@@ -147,7 +147,7 @@ impl Reconciler {
     /// again after a while.
     fn adjust(&mut self, name: &AgentName, desired: &Desired) {
         let Some(wanted) = desired.agents.get(name) else { return };
-        let result = self.containers.adjust(wanted).map_err(|error| error.to_string());
+        let result = self.containers.adjust(wanted).map_err(|error| told(&error));
         match &result {
             Ok(()) => tracing::info!(agent = %name, "changed while it runs"),
             Err(error) => tracing::warn!(agent = %name, error, "cannot be changed while it runs"),
@@ -180,9 +180,9 @@ fn started(wanted: &DesiredAgent, document: Option<&Accepted<Document>>) -> Even
 }
 
 /// An error with its causes, in one line.
-fn told(error: &StepError) -> String {
+fn told(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();
         if !text.contains(&more) {

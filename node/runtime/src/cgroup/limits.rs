@@ -119,21 +119,19 @@ fn memory_v1(
 ) -> Result<(), CgroupError> {
     let (memory, both) =
         (dir.join("memory.limit_in_bytes"), dir.join("memory.memsw.limit_in_bytes"));
-    let refused = |file: &Path, error: cgroups_rs::error::Error| {
-        let why = said(&error);
-        let busy = why.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error());
-        let lower = "lower (the agent uses more than that now; restart it, or ask for more)";
-        failed(if busy { lower } else { "set" }, file)(why)
-    };
-    let swap = || match both.exists() {
-        true => controller.set_memswap_limit(with_swap).map_err(|error| refused(&both, error)),
-        false => Ok(()),
-    };
-    if controller.set_limit(value).is_ok() {
-        return swap();
+    let swap = || change(&both, false, || controller.set_memswap_limit(with_swap));
+    match controller.set_limit(value).map_err(|error| said(&error)) {
+        Ok(()) => swap(),
+        Err(why) if why.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error()) => {
+            let lower = "lower (the agent uses more than that now; restart it, or ask for more)";
+            Err(failed(lower, &memory)(why))
+        }
+        // The other one must be raised first.
+        Err(_) => {
+            swap()?;
+            change(&memory, true, || controller.set_limit(value))
+        }
     }
-    swap()?;
-    controller.set_limit(value).map_err(|error| refused(&memory, error))
 }
 
 fn cpu(group: &Group, wanted: Option<u32>) -> Result<Option<u32>, CgroupError> {
