@@ -168,4 +168,16 @@ mod tests {
         assert!(parse("skerry-fleet publish x.bundle --node box-1").is_err());
         assert!(parse("skerry-fleet publish --node Box_1").is_err());
     }
+
+    #[test]
+    fn what_is_no_broker_and_no_tenant_is_refused_before_it_is_written_down() {
+        let refused = |line: &str| {
+            let refused = Cli::try_parse_from(line.split(' ')).map(drop);
+            refused.expect_err("it is wrong").to_string()
+        };
+        let said = refused("skerry-fleet init --broker http://x");
+        assert!(said.contains("'http://x' must begin with mqtt:// or mqtts://"), "{said}");
+        let said = refused("skerry-fleet init --tenant a/b");
+        assert!(said.contains("'a/b' for '--tenant <NAME>'"), "{said}");
+    }
 }

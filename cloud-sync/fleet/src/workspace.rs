@@ -22,6 +22,8 @@ use skerry_core::bundle::Address;
 use skerry_core::ids::IdError;
 use skerry_core::trust::sign::{SignedRelease, SigningKey};
 use skerry_core::trust::{KeyError, Repository, Role, Roots};
+use skerry_sync::config::{BrokerUrl, UrlError};
+use skerry_sync::topics::{Name, TopicError};
 
 use crate::files::{self, FileError, Lock, Readers};
 use crate::keys::{self, KeysError};
@@ -45,17 +47,26 @@ const SETTINGS: &str = "fleet.toml";
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Overrides {
     /// The broker, such as mqtt://127.0.0.1:1883; as in fleet.toml by default
-    #[arg(long, global = true, value_name = "URL", env = "SKERRY_BROKER")]
+    #[arg(long, global = true, value_name = "URL", env = "SKERRY_BROKER", value_parser = broker)]
     #[arg(help_heading = "Global options", hide_env_values = true)]
     pub broker: Option<String>,
     /// The tenant; as in fleet.toml by default
-    #[arg(long, global = true, value_name = "NAME", env = "SKERRY_TENANT")]
+    #[arg(long, global = true, value_name = "NAME", env = "SKERRY_TENANT", value_parser = tenant)]
     #[arg(help_heading = "Global options", hide_env_values = true)]
     pub tenant: Option<String>,
     /// Where the offline keys are, such as on a stick; keys/offline in the workspace by default
     #[arg(long, global = true, value_name = "DIR", env = "SKERRY_OFFLINE_KEYS")]
     #[arg(help_heading = "Global options", hide_env_values = true)]
     pub offline_keys: Option<PathBuf>,
+}
+
+/// What is no address of a broker is refused before it is written down.
+fn broker(text: &str) -> Result<String, UrlError> {
+    text.parse::<BrokerUrl>().map(|_| text.to_owned())
+}
+
+fn tenant(text: &str) -> Result<String, TopicError> {
+    text.parse::<Name>().map(|_| text.to_owned())
 }
 
 /// Why a workspace cannot be used.
